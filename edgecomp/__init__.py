@@ -1,0 +1,2 @@
+"""Compile trained models for edge devices."""
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Read a user's file into a `Model`."""

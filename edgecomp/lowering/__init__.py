@@ -1,0 +1,1 @@
+"""Lower a `Model` to a `Program` through TVM."""

@@ -1,0 +1,1 @@
+"""Compression passes: ONNX in, ONNX out."""

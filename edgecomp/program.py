@@ -1,0 +1,105 @@
+"""The program between lowering and a target: what is called, on which buffers, with which constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecomp_runtime.manifest import BufferRecord, TensorSpec
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One C function to generate.
+
+    Attributes:
+        name: unique C identifier within the program.
+        schedule_as: the schedule a target picks it by, such as "conv2d" or "elementwise".
+        func: the TIR function; parameters in the order of a call's operands.
+        outputs: how many of the last parameters are written.
+    """
+
+    name: str
+    schedule_as: str
+    func: Any
+    outputs: int = 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel.
+
+    Attributes:
+        kernel: name of the kernel.
+        operands: names of tensors and constants, inputs first, outputs last.
+        name: the user's node this computes.
+        op: the operator and what is fused into it, as in "Conv+Relu".
+        where: "integer" or "float".
+        macs: multiply-accumulate operations.
+    """
+
+    kernel: str
+    operands: tuple[str, ...]
+    name: str
+    op: str
+    where: str
+    macs: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value of the program that lives in the arena (inputs and outputs may live elsewhere)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where every tensor lives in the arena, and when.
+
+    Attributes:
+        arena_bytes: size of the arena.
+        alignment: alignment of the arena, and of every buffer in it.
+        buffers: offset, size and lifetime (first and last call) of each buffer.
+    """
+
+    arena_bytes: int
+    alignment: int
+    buffers: tuple[BufferRecord, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model lowered to straight-line calls.
+
+    Attributes:
+        name: the model's name.
+        symbol: C prefix of everything emitted.
+        inputs, outputs: signature of the program.
+        tensors: every value that is not constant, by name, inputs and outputs included.
+        constants: every constant operand, by name.
+        kernels: by name.
+        calls: in execution order.
+        passes: specs of the passes applied to the model.
+    """
+
+    name: str
+    symbol: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tensors: Mapping[str, Tensor]
+    constants: Mapping[str, npt.NDArray[Any]]
+    kernels: Mapping[str, Kernel]
+    calls: tuple[Call, ...]
+    passes: tuple[str, ...] = ()

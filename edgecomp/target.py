@@ -1,0 +1,85 @@
+"""What a target is, and how the compiler finds one: a folder in `edgecomp_targets`, nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edgecomp.errors import EdgecompError, Reason
+from edgecomp_runtime.manifest import Flash, Machine
+
+if TYPE_CHECKING:
+    from edgecomp.device import Device
+    from edgecomp.lowering.emit_c import CSource
+    from edgecomp.program import Kernel, Program
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a target makes of a program.
+
+    Attributes:
+        files: contents by path in the artifact.
+        program: the path an engine loads.
+        machine: what the code needs of the processor.
+        flash: bytes of code and weights, from the linked image.
+        stack_bytes: worst-case stack of one inference.
+    """
+
+    files: Mapping[str, bytes]
+    program: str
+    machine: Machine
+    flash: Flash
+    stack_bytes: int
+
+
+class Target(Protocol):
+    """A kind of silicon: schedules kernels, compiles and links the C.
+
+    A target package `edgecomp_targets/NAME/__init__.py` defines `TARGET`, an instance.
+    """
+
+    name: str
+    summary: str
+
+    def cores(self) -> Mapping[str, str]:
+        """The cores a device profile may name, each with one line on what it is."""
+        ...
+
+    def schedule(self, kernel: Kernel, device: Device) -> Kernel:
+        """`kernel` with its TIR scheduled for the device's core."""
+        ...
+
+    def build(self, source: CSource, program: Program, device: Device, work: Path) -> Build:
+        """Compile and link `source` in the empty folder `work`.
+
+        Raises:
+            EdgecompError: the compiler refused the source, or a tool is missing.
+        """
+        ...
+
+
+def target_names() -> list[str]:
+    """Every target there is, sorted."""
+    import edgecomp_targets
+
+    return sorted(m.name for m in pkgutil.iter_modules(edgecomp_targets.__path__) if m.ispkg)
+
+
+def load_target(name: str) -> Target:
+    """The target called `name`.
+
+    Raises:
+        EdgecompError: there is none of that name.
+    """
+    names = target_names()
+    if name not in names:
+        raise EdgecompError(
+            Reason(f"there is no target {name!r}", fix=f"choose one of {', '.join(names)}")
+        )
+    target: Target = importlib.import_module(f"edgecomp_targets.{name}").TARGET
+    return target

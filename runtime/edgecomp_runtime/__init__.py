@@ -1,0 +1,1 @@
+"""Load, run and measure edgecomp artifacts: numpy and the standard library only."""

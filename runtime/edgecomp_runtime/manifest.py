@@ -1,0 +1,206 @@
+"""What `manifest.json` of an artifact says, as values.
+
+The artifact format is owned here: the compiler writes with the same types the device reads with.
+
+Version policy: `FORMAT_VERSION` is one integer. Adding a key keeps it; a reader ignores keys it does
+not know. Removing a key or changing what one means raises it, and a reader refuses any version but
+its own with a sentence that names both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+FORMAT = "edgecomp-artifact"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """The signature of one model input or output.
+
+    Attributes:
+        name: the name in the user's file.
+        shape: static shape, with its leading batch dimension where the model has one.
+        dtype: numpy name of the element type the program takes or gives.
+        scale: float32 scale when the tensor is quantized, so that real = scale * (q - zero_point).
+        zero_point: the integer that stands for 0.0, when the tensor is quantized.
+        layout: "nchw" or "nhwc" for a 4-d image tensor, when known.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+    scale: Optional[float] = None
+    zero_point: Optional[int] = None
+    layout: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class OpRecord:
+    """One call of the program.
+
+    Attributes:
+        name: the node's name in the user's file (the anchor node, where several were fused).
+        op: the operator, and those fused into it, as in "Conv+Relu".
+        kernel: the C function that computes it.
+        macs: multiply-accumulate operations.
+        where: "integer" or "float".
+        weights_bytes: constants this call reads.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    where: str
+    weights_bytes: int
+
+
+@dataclass(frozen=True)
+class BufferRecord:
+    """One planned buffer: bytes at an offset of the arena, live from call `first` to call `last`.
+
+    Inputs are live from call 0, outputs until the last call.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of RAM the program needs. `ram_bytes` is all of it."""
+
+    arena_bytes: int
+    arena_alignment: int
+    state_bytes: int
+    stack_bytes: int
+    ram_bytes: int
+    buffers: Tuple[BufferRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flash:
+    """Bytes the program needs of flash, or of the library on a system with files.
+
+    `flash_bytes` = `weights_bytes` + `code_bytes`; tables count as code.
+    """
+
+    flash_bytes: int
+    weights_bytes: int
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the code needs of the processor.
+
+    Attributes:
+        isa: "x86_64", "aarch64", "armv7" or "thumb".
+        cpu: the compiler's name of the core the code was generated for.
+        features: CPU flags that must be present, as /proc/cpuinfo spells them.
+    """
+
+    isa: str
+    cpu: str
+    features: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole manifest.
+
+    Attributes:
+        name: the model's name.
+        symbol: prefix of every C symbol: `SYMBOL_run(inputs, outputs, arena)`.
+        target: "cpu", "cortex_m" ...
+        device: name of the device profile.
+        profile: the device profile itself, so that the runtime needs no other file.
+        machine: what the code needs of the processor.
+        program: path in the artifact of what an engine loads (shared library or ELF image).
+        inputs, outputs: signature of the compiled program, in the model's order.
+        memory, flash: the numbers promised.
+        ops: one record for each call, in order.
+        passes: specs of the passes applied, in order.
+        preprocess: the spec given by `--preprocess`, or None.
+        producer: versions of what made the artifact.
+        files: sha256 of every other file in the artifact.
+    """
+
+    name: str
+    symbol: str
+    target: str
+    device: str
+    profile: Mapping[str, Any]
+    machine: Machine
+    program: str
+    inputs: Tuple[TensorSpec, ...]
+    outputs: Tuple[TensorSpec, ...]
+    memory: Memory
+    flash: Flash
+    ops: Tuple[OpRecord, ...]
+    passes: Tuple[str, ...] = ()
+    preprocess: Optional[str] = None
+    producer: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of one inference."""
+        return sum(op.macs for op in self.ops)
+
+    def to_json(self) -> Dict[str, Any]:
+        """The manifest as plain JSON values, with the format's name and version first."""
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+
+
+def _only(cls: Any, values: Mapping[str, Any]) -> Dict[str, Any]:
+    """The entries of `values` that `cls` knows: newer writers may add keys."""
+    known = {f.name for f in fields(cls)}
+    return {key: value for key, value in values.items() if key in known}
+
+
+def _tensor(values: Mapping[str, Any]) -> TensorSpec:
+    known = _only(TensorSpec, values)
+    known["shape"] = tuple(known["shape"])
+    return TensorSpec(**known)
+
+
+def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
+    """The manifest that `Manifest.to_json` wrote.
+
+    Raises:
+        ValueError: another format or version, or a key is missing.
+    """
+    if values.get("format") != FORMAT:
+        raise ValueError(f"this is not an {FORMAT} manifest")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"the artifact has format version {values.get('format_version')}, this runtime reads "
+            f"version {FORMAT_VERSION}; compile the model again or install the runtime that fits"
+        )
+    try:
+        known = _only(Manifest, values)
+        memory = _only(Memory, known["memory"])
+        memory["buffers"] = tuple(
+            BufferRecord(**_only(BufferRecord, b)) for b in memory.get("buffers", ())
+        )
+        machine = _only(Machine, known["machine"])
+        machine["features"] = tuple(machine.get("features", ()))
+        known.update(
+            machine=Machine(**machine),
+            memory=Memory(**memory),
+            flash=Flash(**_only(Flash, known["flash"])),
+            inputs=tuple(_tensor(t) for t in known["inputs"]),
+            outputs=tuple(_tensor(t) for t in known["outputs"]),
+            ops=tuple(OpRecord(**_only(OpRecord, o)) for o in known["ops"]),
+            passes=tuple(known.get("passes", ())),
+        )
+        return Manifest(**known)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the manifest lacks or misspells a key ({error})") from error
