@@ -1,0 +1,58 @@
+/* Integer arithmetic of quantized operators.
+ *
+ * The meaning is that of the TensorFlow Lite 8-bit quantization specification: a real multiplier is a
+ * Q31 mantissa and a power of two, applied with two roundings. C99, freestanding, no branches on data.
+ */
+#ifndef EDGECOMP_INTEGER_H
+#define EDGECOMP_INTEGER_H
+
+#include <stdint.h>
+
+#ifndef EC_INLINE
+#if defined(__GNUC__)
+#define EC_INLINE static inline __attribute__((always_inline))
+#else
+#define EC_INLINE static inline
+#endif
+#endif
+
+EC_INLINE int32_t ec_clamp(int32_t x, int32_t low, int32_t high) {
+  return x < low ? low : (x > high ? high : x);
+}
+
+/* High 32 bits of 2*a*b, rounded to nearest, ties towards plus infinity. a and b must not both be
+ * INT32_MIN; multipliers are positive, so they never are. */
+EC_INLINE int32_t ec_doubling_high_multiply(int32_t a, int32_t b) {
+  return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
+}
+
+/* x / 2^exponent, rounded to nearest, ties away from zero; 0 <= exponent <= 31. */
+EC_INLINE int32_t ec_rounding_shift_right(int32_t x, int32_t exponent) {
+  const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1u);
+  const int32_t remainder = x & mask;
+  const int32_t threshold = (mask >> 1) + (x < 0);
+  return (x >> exponent) + (remainder > threshold);
+}
+
+EC_INLINE int32_t ec_shift_left(int32_t x, int32_t exponent) {
+  return (int32_t)((uint32_t)x << exponent);
+}
+
+/* x * multiplier * 2^(shift - 31). */
+EC_INLINE int32_t ec_multiply(int32_t x, int32_t multiplier, int32_t shift) {
+  const int32_t left = shift > 0 ? shift : 0;
+  const int32_t right = shift > 0 ? 0 : -shift;
+  return ec_rounding_shift_right(ec_doubling_high_multiply(ec_shift_left(x, left), multiplier), right);
+}
+
+/* The same where shift <= 0. */
+EC_INLINE int32_t ec_multiply_down(int32_t x, int32_t multiplier, int32_t shift) {
+  return ec_rounding_shift_right(ec_doubling_high_multiply(x, multiplier), -shift);
+}
+
+/* Sum / count, rounded to nearest, ties away from zero; count > 0. */
+EC_INLINE int32_t ec_rounded_mean(int32_t sum, int32_t count) {
+  return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
+}
+
+#endif

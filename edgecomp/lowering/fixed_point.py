@@ -1,0 +1,58 @@
+"""Real multipliers as integers: the quantities of the TensorFlow Lite 8-bit quantization specification.
+
+Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, and the TFLite quantization specification.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """mantissa * 2^(shift - 31), mantissa in [2^30, 2^31) or 0."""
+
+    mantissa: int
+    shift: int
+
+
+def quantize_multiplier(real: float) -> Multiplier:
+    """The Q31 mantissa and power of two nearest to `real` >= 0 (a double)."""
+    if real == 0.0:
+        return Multiplier(0, 0)
+    fraction, shift = math.frexp(real)
+    mantissa = round_half_away(fraction * (1 << 31))
+    if mantissa == 1 << 31:
+        mantissa //= 2
+        shift += 1
+    if shift < -31:
+        return Multiplier(0, 0)
+    if shift > 30:
+        return Multiplier((1 << 31) - 1, 30)
+    return Multiplier(mantissa, shift)
+
+
+def round_half_away(x: float) -> int:
+    """The integer nearest to `x`, ties away from zero."""
+    return math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1)
+
+
+def quantize_value(real: float, scale: float, zero_point: int) -> int:
+    """`real` on the grid of (scale, zero_point), not clipped; float32 division, ties away."""
+    return round_half_away(float(np.float32(real) / np.float32(scale))) + zero_point
+
+
+def multiplier_arrays(
+    reals: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
+    """Mantissas and shifts of several real multipliers."""
+    multipliers = [quantize_multiplier(float(real)) for real in reals]
+    return (
+        np.array([m.mantissa for m in multipliers], np.int32),
+        np.array([m.shift for m in multipliers], np.int8),
+    )

@@ -1,0 +1,1 @@
+"""Integer operators as TIR: each module turns one family of operators into functions."""

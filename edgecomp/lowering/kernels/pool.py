@@ -1,0 +1,95 @@
+"""Pooling in int8, NHWC. Borders do not count: the average is over the elements inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import te, tirx
+
+
+@dataclass(frozen=True)
+class PoolShape:
+    """Geometry of a 2-d pooling window, NHWC; pads are top, left, bottom, right."""
+
+    x: tuple[int, int, int, int]
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    out: tuple[int, int]
+
+
+def _inside(shape: PoolShape, row: Any, column: Any) -> Any:
+    return tirx.all(row >= 0, row < shape.x[1], column >= 0, column < shape.x[2])
+
+
+def _window(shape: PoolShape, h: Any, w: Any, kh: Any, kw: Any) -> tuple[Any, Any]:
+    return h * shape.strides[0] + kh - shape.pads[0], w * shape.strides[1] + kw - shape.pads[1]
+
+
+def _axes(shape: PoolShape) -> tuple[Any, Any]:
+    return te.reduce_axis((0, shape.kernel[0]), "kh"), te.reduce_axis((0, shape.kernel[1]), "kw")
+
+
+def _covers_border(shape: PoolShape) -> bool:
+    def reach(axis: int) -> int:
+        return (shape.out[axis] - 1) * shape.strides[axis] + shape.kernel[axis] - shape.pads[axis]
+
+    return any(shape.pads) or reach(0) > shape.x[1] or reach(1) > shape.x[2]
+
+
+def max_pool(shape: PoolShape, low: int, high: int) -> Any:
+    """x[N,H,W,C] -> out[N,OH,OW,C], clamped to [low, high]."""
+    x = te.placeholder(shape.x, "int8", name="x")
+    kh, kw = _axes(shape)
+    border = _covers_border(shape)
+
+    def element(n: Any, h: Any, w: Any, c: Any) -> Any:
+        row, column = _window(shape, h, w, kh, kw)
+        value = x[n, row, column, c]
+        if border:
+            value = te.if_then_else(
+                _inside(shape, row, column), value, tirx.const(-128, "int8")
+            )
+        return te.max(value, axis=[kh, kw])
+
+    extent = (shape.x[0], *shape.out, shape.x[3])
+    accumulator = te.compute(extent, element, name="acc")
+
+    def clamped(*index: Any) -> Any:
+        wide = accumulator[index].astype("int32")
+        return tirx.call_extern("int32", "ec_clamp", wide, low, high).astype("int8")
+
+    out = te.compute(extent, clamped, name="out")
+    return te.create_prim_func([x, out])
+
+
+def average_pool(shape: PoolShape, low: int, high: int) -> Any:
+    """x[N,H,W,C] -> out[N,OH,OW,C], rounded to nearest with ties away from zero, clamped."""
+    x = te.placeholder(shape.x, "int8", name="x")
+    kh, kw = _axes(shape)
+    border = _covers_border(shape)
+
+    def element(n: Any, h: Any, w: Any, c: Any) -> Any:
+        row, column = _window(shape, h, w, kh, kw)
+        value = x[n, row, column, c].astype("int32")
+        if border:
+            value = te.if_then_else(_inside(shape, row, column), value, tirx.const(0, "int32"))
+        return te.sum(value, axis=[kh, kw])
+
+    extent = (shape.x[0], *shape.out, shape.x[3])
+    accumulator = te.compute(extent, element, name="acc")
+
+    def span(position: Any, axis: int) -> Any:
+        start = position * shape.strides[axis] - shape.pads[axis]
+        return te.min(start + shape.kernel[axis], shape.x[1 + axis]) - te.max(start, 0)
+
+    def mean(n: Any, h: Any, w: Any, c: Any) -> Any:
+        count: Any = shape.kernel[0] * shape.kernel[1]
+        if border:
+            count = span(h, 0) * span(w, 1)
+        value = tirx.call_extern("int32", "ec_rounded_mean", accumulator[n, h, w, c], count)
+        return tirx.call_extern("int32", "ec_clamp", value, low, high).astype("int8")
+
+    out = te.compute(extent, mean, name="out")
+    return te.create_prim_func([x, out])

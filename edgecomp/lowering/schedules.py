@@ -1,0 +1,76 @@
+"""Schedules of the integer kernels that suit every core; a target may bring better ones.
+
+Kernels are recognised by the names of their blocks: "pad", "acc" and "out".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tvm import s_tir
+
+from edgecomp.program import Kernel
+
+
+def _block_names(func: Any) -> set[str]:
+    names: set[str] = set()
+    schedule = s_tir.Schedule(func)
+    root = schedule.get_sblock("root")
+    for block in schedule.get_child_blocks(root):
+        names.add(schedule.get(block).name_hint)
+    return names
+
+
+def channel_tile(channels: int, widest: int = 16) -> int:
+    """The largest power of two up to `widest` that divides `channels`."""
+    tile = widest
+    while channels % tile:
+        tile //= 2
+    return tile
+
+
+def _reduce_inside(func: Any) -> Any:
+    """One output at a time: pad rows as they are needed, sum in a register, rescale at once."""
+    schedule = s_tir.Schedule(func)
+    names = _block_names(func)
+    out = schedule.get_sblock("out")
+    loops = schedule.get_loops(out)
+    schedule.compute_at(schedule.get_sblock("acc"), loops[-1])
+    if "pad" in names:
+        schedule.compute_at(schedule.get_sblock("pad"), loops[1])
+    accumulator = schedule.get_sblock("acc")
+    schedule.decompose_reduction(accumulator, schedule.get_loops(accumulator)[len(loops)])
+    return schedule.mod["main"]
+
+
+def _channels_inside(func: Any) -> Any:
+    """A tile of channels at a time, so that the innermost loop runs over contiguous channels."""
+    schedule = s_tir.Schedule(func)
+    names = _block_names(func)
+    out = schedule.get_sblock("out")
+    loops = schedule.get_loops(out)
+    channels = int(schedule.get(loops[-1]).extent)
+    outer, _ = schedule.split(loops[-1], [None, channel_tile(channels)])
+    schedule.compute_at(schedule.get_sblock("acc"), outer)
+    if "pad" in names:
+        schedule.compute_at(schedule.get_sblock("pad"), loops[1])
+    accumulator = schedule.get_sblock("acc")
+    inner = schedule.get_loops(accumulator)[len(loops) :]
+    schedule.reorder(*inner[1:], inner[0])
+    schedule.decompose_reduction(accumulator, schedule.get_loops(accumulator)[len(loops)])
+    return schedule.mod["main"]
+
+
+SCHEDULES = {
+    "conv2d": _reduce_inside,
+    "dense": _reduce_inside,
+    "depthwise_conv2d": _channels_inside,
+    "pool2d": _channels_inside,
+}
+
+
+def schedule_kernel(kernel: Kernel) -> Kernel:
+    """`kernel` with the schedule its `schedule_as` names; kernels without one stay as they are."""
+    rule = SCHEDULES.get(kernel.schedule_as)
+    return kernel if rule is None else replace(kernel, func=rule(kernel.func))
