@@ -1,0 +1,182 @@
+"""edgecomp's own float32 mathematics against numpy's float64, and its bits on ARM against the host's."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+CSRC = Path(__file__).parents[2] / "edgecomp" / "lowering" / "csrc"
+
+Array = npt.NDArray[np.float32]
+
+# name -> (reference in float64, largest error in ulp)
+UNARY: dict[str, tuple[Callable[..., npt.NDArray[np.float64]], float]] = {
+    "exp": (np.exp, 1.5),
+    "exp2": (np.exp2, 1.5),
+    "log": (np.log, 1.5),
+    "log2": (np.log2, 2.0),
+    "log10": (np.log10, 2.0),
+    "log1p": (np.log1p, 2.5),
+    "sqrt": (np.sqrt, 0.5),
+    "software_sqrt": (np.sqrt, 0.5),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), 1.5),
+    "tanh": (np.tanh, 2.0),
+    "sigmoid": (lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))), 2.5),
+    "erf": (np.vectorize(math.erf), 2.0),
+    "sin": (np.sin, 1.5),
+    "cos": (np.cos, 1.5),
+    "tan": (np.tan, 3.5),
+    "asin": (np.arcsin, 2.5),
+    "acos": (np.arccos, 2.5),
+    "atan": (np.arctan, 2.0),
+    "sinh": (np.sinh, 3.0),
+    "cosh": (np.cosh, 3.0),
+    "asinh": (np.arcsinh, 4.0),
+    "acosh": (np.arccosh, 4.0),
+    "atanh": (np.arctanh, 4.0),
+    "floor": (np.floor, 0.0),
+    "ceil": (np.ceil, 0.0),
+    "trunc": (np.trunc, 0.0),
+    "rint": (np.rint, 0.0),
+    "nearbyint": (np.rint, 0.0),
+    "round": (lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x), 0.0),
+    "fabs": (np.abs, 0.0),
+}
+BINARY: dict[str, tuple[Callable[..., npt.NDArray[np.float64]], float]] = {
+    "pow": (np.power, 0.51),
+    "fmod": (np.fmod, 0.0),
+    "atan2": (np.arctan2, 3.0),
+    "fmax": (np.maximum, 0.0),
+    "fmin": (np.minimum, 0.0),
+    "copysign": (np.copysign, 0.0),
+}
+PREDICATES = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
+
+
+def _source() -> str:
+    """C with `void map_NAME(const float *, const float *, float *, int)` for every function."""
+    lines = ['#include "edgecomp_math.h"']
+    head = "(const float *a, const float *b, float *y, int n) { (void)b; for (int i = 0; i < n; i++) y[i] = "
+    lines += [f"void map_{name}{head}ec_{name}f(a[i]); }}" for name in UNARY]
+    lines += [f"void map_{name}{head}ec_{name}f(a[i], b[i]); }}" for name in BINARY]
+    lines += [f"void map_{name}{head}(float)ec_{name}(a[i]); }}" for name in PREDICATES]
+    return "\n".join(lines) + "\n"
+
+
+def _compile(folder: Path, name: str, *options: str) -> Path:
+    source = folder / "map.c"
+    source.write_text(_source())
+    path = folder / name
+    command = [sys.executable, "-m", "ziglang", "cc", "-std=c99", "-O2", "-ffp-contract=off"]
+    command += ["-ffreestanding", "-nostdlib", f"-I{CSRC}", *options, str(source), "-o", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+Map = Callable[..., Array]
+
+
+@pytest.fixture(scope="module")
+def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Map:
+    """`evaluate(name, a, b)`: the C function over float32 arrays, on this machine."""
+    folder = tmp_path_factory.mktemp("math")
+    library = ctypes.CDLL(str(_compile(folder, "map.so", "-shared", "-fPIC")))
+
+    def call(name: str, a: Array, b: Array | None = None) -> Array:
+        b = a if b is None else b
+        result = np.empty_like(a)
+        pointers = [ctypes.c_void_p(x.ctypes.data) for x in (a, b, result)]
+        getattr(library, f"map_{name}")(*pointers, ctypes.c_int(a.size))
+        return result
+
+    return call
+
+
+def _sweep(step: int) -> Array:
+    """Every `step`-th bit pattern of float32, NaNs and infinities included, and the notable ones."""
+    patterns = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32)
+    edges = np.array([0, 1, 2**23 - 1, 2**23, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7FC00000])
+    edges = np.concatenate([edges, edges | 2**31]).astype(np.uint32)
+    return np.concatenate([patterns, edges]).view(np.float32)
+
+
+def _ulp_errors(got: Array, want: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Distance in units of the last place of the true value; 0 where both are NaN or the same infinity."""
+    with np.errstate(all="ignore"):
+        rounded = want.astype(np.float32)
+        size = np.maximum(np.abs(want), 2.0**-126)
+        ulp = 2.0 ** (np.floor(np.log2(np.where(np.isfinite(size), size, 1.0))) - 23)
+        error = np.abs(got.astype(np.float64) - want) / ulp
+    same = (got == rounded) & ~np.isfinite(rounded) | np.isnan(got) & np.isnan(want)
+    error = np.where(same, 0.0, error)
+    return np.where(np.isnan(error), np.inf, error)
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_unary_is_accurate_over_the_whole_range(evaluate: Map, name: str) -> None:
+    reference, bound = UNARY[name]
+    x = _sweep(4999 if name != "erf" else 49999)
+    with np.errstate(all="ignore"):
+        want = reference(x.astype(np.float64))
+    error = _ulp_errors(evaluate(name, x), want)
+    worst = int(np.argmax(error))
+    assert error[worst] <= bound, f"{name}({x[worst]!r}) is off by {error[worst]} ulp"
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "log1p", "tanh", "sigmoid", "sin", "tan", "sinh"])
+def test_unary_is_accurate_where_models_use_it(evaluate: Map, name: str) -> None:
+    reference, bound = UNARY[name]
+    x = np.linspace(-12, 12, 1_000_003, dtype=np.float32)
+    with np.errstate(all="ignore"):
+        want = reference(x.astype(np.float64))
+    assert _ulp_errors(evaluate(name, x), want).max() <= bound
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_is_accurate(evaluate: Map, name: str) -> None:
+    reference, bound = BINARY[name]
+    generator = np.random.default_rng(7)
+    bits = generator.integers(0, 2**32, (2, 300_000), dtype=np.uint64).astype(np.uint32)
+    a, b = bits.view(np.float32)
+    usual = generator.uniform(-30, 30, (2, 300_000)).astype(np.float32)
+    whole = np.rint(usual)
+    grid = _sweep(2**26 + 2**20)
+    pairs = np.meshgrid(grid, grid)
+    a = np.concatenate([a, np.abs(usual[0]), usual[0], pairs[0].ravel()])
+    b = np.concatenate([b, usual[1], whole[1], pairs[1].ravel()])
+    with np.errstate(all="ignore"):
+        want = reference(a.astype(np.float64), b.astype(np.float64))
+    error = _ulp_errors(evaluate(name, a, b), want)
+    worst = int(np.argmax(error))
+    assert error[worst] <= bound, f"{name}({a[worst]!r}, {b[worst]!r}) is off by {error[worst]} ulp"
+
+
+@pytest.mark.parametrize("name", PREDICATES)
+def test_predicates(evaluate: Map, name: str) -> None:
+    x = _sweep(65521)
+    np.testing.assert_array_equal(evaluate(name, x) != 0, PREDICATES[name](x))
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "rint", "round", "sin", "tanh", "erf"])
+def test_sign_of_zero_is_kept(evaluate: Map, name: str) -> None:
+    zeros = np.array([0.0, -0.0], np.float32)
+    np.testing.assert_array_equal(np.signbit(evaluate(name, zeros)), [False, True])
+
+
+def test_rounding_of_ties(evaluate: Map) -> None:
+    x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999997, 8388607.5], np.float32)
+    np.testing.assert_array_equal(evaluate("rint", x), [0, 2, 2, -0.0, -2, -2, 0, 8388608])
+    np.testing.assert_array_equal(evaluate("round", x), [1, 2, 3, -1, -2, -3, 0, 8388608])
+
+
+def test_header_is_clean_c99(tmp_path: Path) -> None:
+    strict = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Werror", "-pedantic"]
+    _compile(tmp_path, "map.o", "-c", *strict, "-Wno-missing-prototypes")
