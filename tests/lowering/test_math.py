@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import unicorn
+from elftools.elf.elffile import ELFFile
+from unicorn import arm64_const, arm_const
 
 CSRC = Path(__file__).parents[2] / "edgecomp" / "lowering" / "csrc"
 
@@ -76,7 +79,7 @@ def _compile(folder: Path, name: str, *options: str) -> Path:
     source.write_text(_source())
     path = folder / name
     command = [sys.executable, "-m", "ziglang", "cc", "-std=c99", "-O2", "-ffp-contract=off"]
-    command += ["-ffreestanding", "-nostdlib", f"-I{CSRC}", *options, str(source), "-o", str(path)]
+    command += ["-ffreestanding", f"-I{CSRC}", *options, str(source), "-o", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return path
 
@@ -88,7 +91,7 @@ Map = Callable[..., Array]
 def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Map:
     """`evaluate(name, a, b)`: the C function over float32 arrays, on this machine."""
     folder = tmp_path_factory.mktemp("math")
-    library = ctypes.CDLL(str(_compile(folder, "map.so", "-shared", "-fPIC")))
+    library = ctypes.CDLL(str(_compile(folder, "map.so", "-shared", "-fPIC", "-nostdlib")))
 
     def call(name: str, a: Array, b: Array | None = None) -> Array:
         b = a if b is None else b
@@ -180,3 +183,89 @@ def test_rounding_of_ties(evaluate: Map) -> None:
 def test_header_is_clean_c99(tmp_path: Path) -> None:
     strict = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Werror", "-pedantic"]
     _compile(tmp_path, "map.o", "-c", *strict, "-Wno-missing-prototypes")
+
+
+# zig target, core, and whether the core has a floating-point unit to switch on
+EMULATED = {
+    "aarch64": ("aarch64-freestanding", "cortex_a72"),
+    "armv7": ("arm-freestanding-eabihf", "cortex_a7"),
+    "m0plus": ("thumb-freestanding-eabi", "cortex_m0plus"),
+    "m4": ("thumb-freestanding-eabihf", "cortex_m4"),
+}
+BASE, STACK_TOP, DATA, STOP = 0x10000, 0x800000, 0x900000, 0xA00000
+
+
+class Emulated:
+    """The same C, compiled for another processor and called in an emulator."""
+
+    def __init__(self, folder: Path, machine: str) -> None:
+        target, core = EMULATED[machine]
+        options = ["-target", target, f"-mcpu={core}", "-Wl,--image-base=0x10000", "-Wl,-e,map_exp"]
+        image = _compile(folder, f"{machine}.elf", "-fno-pie", "-static", *options)
+        self.machine = machine
+        self.emulator = self._start(machine)
+        self.emulator.mem_map(0, 0x1000000)
+        with image.open("rb") as file:
+            elf = ELFFile(file)
+            for segment in elf.iter_segments("PT_LOAD"):
+                self.emulator.mem_write(segment["p_vaddr"], segment.data())
+            table = elf.get_section_by_name(".symtab")
+            self.symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
+
+    @staticmethod
+    def _start(machine: str) -> unicorn.Uc:
+        if machine == "aarch64":
+            emulator = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+            emulator.ctl_set_cpu_model(arm64_const.UC_CPU_ARM64_A72)
+            return emulator
+        mode = (
+            unicorn.UC_MODE_ARM
+            if machine == "armv7"
+            else unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
+        )
+        emulator = unicorn.Uc(unicorn.UC_ARCH_ARM, mode)
+        model = {
+            "armv7": arm_const.UC_CPU_ARM_CORTEX_A7,
+            "m0plus": arm_const.UC_CPU_ARM_CORTEX_M0,
+            "m4": arm_const.UC_CPU_ARM_CORTEX_M4,
+        }[machine]
+        emulator.ctl_set_cpu_model(model)
+        emulator.mem_map(0xE000E000, 0x1000)
+        if machine == "armv7":
+            emulator.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)
+        emulator.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
+        return emulator
+
+    def __call__(self, name: str, a: Array, b: Array) -> Array:
+        size = a.nbytes
+        self.emulator.mem_write(DATA, a.tobytes() + b.tobytes())
+        arguments = (DATA, DATA + size, DATA + 2 * size, a.size)
+        entry = self.symbols[f"map_{name}"]
+        registers = self._registers()
+        for register, value in zip(registers[:4], arguments, strict=True):
+            self.emulator.reg_write(register, value)
+        self.emulator.reg_write(registers[4], STACK_TOP)
+        self.emulator.reg_write(registers[5], STOP | (self.machine[0] == "m"))
+        self.emulator.emu_start(entry, STOP)
+        return np.frombuffer(bytes(self.emulator.mem_read(DATA + 2 * size, size)), np.float32)
+
+    def _registers(self) -> tuple[int, ...]:
+        if self.machine == "aarch64":
+            names = ("X0", "X1", "X2", "X3", "SP", "X30")
+            return tuple(getattr(arm64_const, f"UC_ARM64_REG_{name}") for name in names)
+        names = ("R0", "R1", "R2", "R3", "SP", "LR")
+        return tuple(getattr(arm_const, f"UC_ARM_REG_{name}") for name in names)
+
+
+@pytest.mark.parametrize("machine", EMULATED)
+def test_bits_are_the_same_on(machine: str, evaluate: Map, tmp_path: Path) -> None:
+    emulated = Emulated(tmp_path, machine)
+    generator = np.random.default_rng(3)
+    a = np.concatenate([_sweep(2**24 + 77777), generator.uniform(-9, 9, 300).astype(np.float32)])
+    b = generator.permutation(a)
+    different = []
+    for name in [*UNARY, *BINARY]:
+        here, there = evaluate(name, a, b), emulated(name, a, b)
+        same = (here.view(np.uint32) == there.view(np.uint32)) | np.isnan(here) & np.isnan(there)
+        different += [(name, x, y) for x, y in zip(a[~same], b[~same], strict=True)]
+    assert different == []
