@@ -68,6 +68,15 @@ class CountingEngine(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class TimingEngine(Engine, Protocol):
+    """Real silicon: an engine whose time means something."""
+
+    def latency(self, inputs: Sequence[npt.NDArray[Any]]) -> float:
+        """Run one inference; seconds of the program alone, copies in and out left out."""
+        ...
+
+
 # name of the engine, which is the scheme of its link: module and class
 ENGINES: Mapping[str, tuple[str, str]] = {
     "native": ("edgecomp_runtime.engines.native", "NativeEngine"),
