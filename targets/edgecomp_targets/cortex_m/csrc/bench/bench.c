@@ -1,0 +1,106 @@
+/* Bench firmware: runs the model on every sample of a host file, and counts.
+ *
+ * Reads `edgecomp.in`: uint32 number of samples, then for each sample all inputs, in order.
+ * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs;
+ * at the end uint32 ticks of an empty run and uint32 deepest stack in bytes.
+ * Inputs and outputs lie in the arena, where the memory plan reserved room for them.
+ *
+ * `bench_model.h` is generated: it includes the model's header and defines BENCH_RUN,
+ * BENCH_ARENA_BYTES, BENCH_ARENA_ALIGNMENT, bench_inputs and bench_outputs. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "semihosting.h"
+#include "timer.h"
+
+typedef struct {
+    uint32_t offset;
+    uint32_t bytes;
+} bench_buffer;
+
+#include "bench_model.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+typedef void (*run_function)(const void *inputs, const void *outputs, void *arena);
+
+extern uint32_t __stack_bottom[];
+
+/* Read by the emulator's driver from the image: the board this runs on, and its timer's rate. */
+__attribute__((used)) const char bench_machine[] = BENCH_MACHINE;
+__attribute__((used)) const uint32_t bench_timer_hz = BENCH_TIMER_HZ;
+
+static const uint32_t PAINT = 0xA5C35A3Cu;
+static const uint32_t *stack_at_call;
+static uint8_t arena[BENCH_ARENA_BYTES] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
+static void *input_pointers[COUNT(bench_inputs)];
+static void *output_pointers[COUNT(bench_outputs)];
+
+/* One instruction (the return), as the emulator counts: what `measure` costs beyond the model. */
+__attribute__((naked, noinline)) static void run_nothing(const void *inputs, const void *outputs,
+                                                         void *memory) {
+    __asm__ volatile("bx lr");
+}
+
+/* Ticks of one run, after painting the stack below the frame the run is called from. */
+__attribute__((noinline)) static uint32_t measure(run_function run) {
+    uint32_t *bottom = __stack_bottom;
+    uint32_t *here;
+    __asm__ volatile("mov %0, sp" : "=r"(here));
+    stack_at_call = here;
+    while (bottom != here) *(volatile uint32_t *)bottom++ = PAINT;
+    timer_start();
+    const uint32_t start = timer_now();
+    run(input_pointers, output_pointers, arena);
+    return timer_now() - start;
+}
+
+static uint32_t stack_used(void) {
+    const volatile uint32_t *word = __stack_bottom;
+    while (word != stack_at_call && *word == PAINT) ++word;
+    return (uint32_t)((uintptr_t)stack_at_call - (uintptr_t)word);
+}
+
+_Noreturn static void fail(const char *reason) {
+    host_print(reason);
+    host_exit(2);
+}
+
+static void receive(int32_t file, void *to, uint32_t bytes) {
+    if (host_read(file, to, bytes) != 0) fail("edgecomp.in ends early\n");
+}
+
+static void send(int32_t file, const void *from, uint32_t bytes) {
+    if (host_write(file, from, bytes) != 0) fail("edgecomp.out cannot be written\n");
+}
+
+static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
+    for (size_t i = 0; i < COUNT(bench_inputs); ++i)
+        receive(in, input_pointers[i], bench_inputs[i].bytes);
+    const uint32_t ticks = measure((run_function)BENCH_RUN);
+    if (timer_wrapped()) fail("one inference takes longer than the board's timer can count\n");
+    const uint32_t used = stack_used();
+    if (*(volatile uint32_t *)__stack_bottom != PAINT) fail("the stack overflowed\n");
+    if (used > *deepest) *deepest = used;
+    send(out, &ticks, sizeof ticks);
+    for (size_t i = 0; i < COUNT(bench_outputs); ++i)
+        send(out, output_pointers[i], bench_outputs[i].bytes);
+}
+
+int main(void) {
+    static const char in_name[] = "edgecomp.in", out_name[] = "edgecomp.out";
+    const int32_t in = host_open(in_name, sizeof in_name - 1, OPEN_READ_BINARY);
+    const int32_t out = host_open(out_name, sizeof out_name - 1, OPEN_WRITE_BINARY);
+    if (in < 0 || out < 0) fail("edgecomp.in or edgecomp.out cannot be opened\n");
+    for (size_t i = 0; i < COUNT(bench_inputs); ++i)
+        input_pointers[i] = arena + bench_inputs[i].offset;
+    for (size_t i = 0; i < COUNT(bench_outputs); ++i)
+        output_pointers[i] = arena + bench_outputs[i].offset;
+    uint32_t samples = 0, deepest = 0;
+    receive(in, &samples, sizeof samples);
+    while (samples-- != 0) run_sample(in, out, &deepest);
+    const uint32_t tail[2] = {measure(run_nothing), deepest};
+    send(out, tail, sizeof tail);
+    host_close(out);
+    return 0;
+}
