@@ -1,4 +1,4 @@
-"""edgecomp's own float32 mathematics against numpy's float64, and its bits on ARM against the host's."""
+"""The float32 mathematics of the C side: against numpy's float64, and its bits on ARM cores."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ PREDICATES = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
 def _source() -> str:
     """C with `void map_NAME(const float *, const float *, float *, int)` for every function."""
     lines = ['#include "edgecomp_math.h"']
-    head = "(const float *a, const float *b, float *y, int n) { (void)b; for (int i = 0; i < n; i++) y[i] = "
+    head = "(const float *a, const float *b, float *y, int n) "
+    head += "{ (void)b; for (int i = 0; i < n; i++) y[i] = "
     lines += [f"void map_{name}{head}ec_{name}f(a[i]); }}" for name in UNARY]
     lines += [f"void map_{name}{head}ec_{name}f(a[i], b[i]); }}" for name in BINARY]
     lines += [f"void map_{name}{head}(float)ec_{name}(a[i]); }}" for name in PREDICATES]
@@ -104,7 +105,7 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Map:
 
 
 def _sweep(step: int) -> Array:
-    """Every `step`-th bit pattern of float32, NaNs and infinities included, and the notable ones."""
+    """Every `step`-th bit pattern of float32, NaNs and infinities too, and the notable ones."""
     patterns = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32)
     edges = np.array([0, 1, 2**23 - 1, 2**23, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7FC00000])
     edges = np.concatenate([edges, edges | 2**31]).astype(np.uint32)
@@ -112,7 +113,7 @@ def _sweep(step: int) -> Array:
 
 
 def _ulp_errors(got: Array, want: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Distance in units of the last place of the true value; 0 where both are NaN or the same infinity."""
+    """Distance in units of the true value's last place; 0 for two NaNs or the same infinity."""
     with np.errstate(all="ignore"):
         rounded = want.astype(np.float32)
         size = np.maximum(np.abs(want), 2.0**-126)
