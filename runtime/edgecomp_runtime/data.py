@@ -90,6 +90,19 @@ def stream_samples(
         yield tuple(_prepared(array, spec, preprocess) for array, spec in zip(rows, specs))
 
 
+def count_samples(
+    path: str | os.PathLike[str],
+    specs: Sequence[TensorSpec],
+    preprocess: Preprocess | None = None,
+) -> int:
+    """How many samples `read_samples` and `stream_samples` find; no array is loaded.
+
+    Raises:
+        InputError: all that keeps the file from being used.
+    """
+    return int(_match(path, read_headers(path), specs, preprocess)[0].shape[0])
+
+
 def write_outputs(
     path: str | os.PathLike[str], specs: Sequence[TensorSpec], outputs: Sequence[Array]
 ) -> None:
