@@ -1,0 +1,151 @@
+"""Bring a model to the one opset everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import defs, inliner, version_converter
+
+from edgecomp.errors import EdgecompError, Reason, raise_if_any
+
+OPSET = 21
+"""The first with 4-bit and 16-bit QuantizeLinear, and read by every onnxruntime since 1.18."""
+
+OWN_DOMAIN = "edgecomp"
+"""The domain of functions that say what standard operators cannot; they stay functions."""
+
+_UNCHANGED = frozenset({"GlobalMaxPool"})
+"""Operators whose version after `OPSET` adds element types only and that the converter misses."""
+
+_ASIDE = "edgecomp.aside"
+_ONNX_DOMAINS = ("", "ai.onnx")
+
+
+def opset_of(proto: onnx.ModelProto) -> int:
+    """The version of the ONNX operators the model uses.
+
+    Raises:
+        EdgecompError: the model names none, or two, or one this onnx package does not know.
+    """
+    versions = {entry.version for entry in proto.opset_import if entry.domain in _ONNX_DOMAINS}
+    newest = defs.onnx_opset_version()
+    if len(versions) > 1:
+        raise EdgecompError(f"the model names several versions of the ONNX operators: {versions}")
+    if not versions:
+        # operators of other domains alone: nothing to convert
+        return OPSET
+    version = versions.pop()
+    if not 1 <= version <= newest:
+        raise EdgecompError(
+            Reason(
+                f"the model uses opset {version}, opsets 1 to {newest} are known",
+                fix="export it with an older opset or install a newer onnx package",
+            )
+        )
+    return int(version)
+
+
+def unknown_operators(proto: onnx.ModelProto, opset: int) -> Iterator[Reason]:
+    """A reason for each kind of operator that no standard and no function of the model defines."""
+    functions = {(function.domain, function.name) for function in proto.functions}
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in nodes_of(proto):
+        if (node.domain, node.op_type) in functions:
+            continue
+        if node.domain in _ONNX_DOMAINS and defs.has(node.op_type, max_inclusive_version=opset):
+            continue
+        name = node.name or (node.output[0] if node.output else "")
+        found.setdefault((node.domain, node.op_type), []).append(name)
+    for (domain, op_type), names in found.items():
+        operator = f"{domain}.{op_type}" if domain else op_type
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        yield Reason(
+            f"the operator {operator} is unknown in opset {opset}{more}",
+            names[0],
+            "export the model with standard ONNX operators, or with functions that define it",
+        )
+
+
+def nodes_of(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node of the model, those of subgraphs and functions too."""
+    nodes = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    while nodes:
+        node = nodes.pop()
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                nodes.extend(attribute.g.node)
+            for graph in attribute.graphs:
+                nodes.extend(graph.node)
+
+
+def convert(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model at `OPSET`, its meaning kept.
+
+    Operators newer than `OPSET` are replaced by the functions the ONNX standard defines them by.
+
+    Raises:
+        EdgecompError: an operator has changed in a way that cannot be converted.
+    """
+    opset = opset_of(proto)
+    if opset == OPSET:
+        return proto
+    if opset > OPSET:
+        proto = _expand_newer(proto)
+        raise_if_any(list(_newer(proto)))
+    aside = [n for n in nodes_of(proto) if n.op_type in _UNCHANGED and opset > OPSET]
+    for node in aside:
+        node.domain = _ASIDE
+    try:
+        converted = version_converter.convert_version(proto, OPSET)
+    except Exception as error:  # the converter raises RuntimeError and its own ConvertError
+        raise EdgecompError(
+            Reason(
+                f"the model cannot be converted from opset {opset} to {OPSET} "
+                f"({_assertion(error)})",
+                fix=f"export it with opset {OPSET}",
+            )
+        ) from error
+    for node in nodes_of(converted):
+        if node.domain == _ASIDE:
+            node.domain = ""
+    return converted
+
+
+def _is_newer(node: onnx.NodeProto) -> bool:
+    return node.domain in _ONNX_DOMAINS and not defs.has(node.op_type, max_inclusive_version=OPSET)
+
+
+def _newer(proto: onnx.ModelProto) -> Iterator[Reason]:
+    for op_type in sorted({node.op_type for node in nodes_of(proto) if _is_newer(node)}):
+        name = next(n.name for n in nodes_of(proto) if n.op_type == op_type)
+        yield Reason(
+            f"the operator {op_type} does not exist in opset {OPSET}",
+            name,
+            f"export the model with opset {OPSET}",
+        )
+
+
+def _expand_newer(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Inline operators that `OPSET` does not have, until none that has a body is left."""
+    expanded: set[tuple[str, str]] = set()
+    while newer := {("", n.op_type) for n in nodes_of(proto) if _is_newer(n)} - expanded:
+        expanded |= newer
+        typed = onnx.shape_inference.infer_shapes(proto)
+        known = {value.name for value in [*typed.graph.input, *typed.graph.value_info]}
+        typed.graph.value_info.extend(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in typed.graph.initializer
+            if tensor.name not in known
+        )
+        proto = inliner.inline_selected_functions(
+            typed, sorted(newer), inline_schema_functions=True
+        )
+    return proto
+
+
+def _assertion(error: Exception) -> str:
+    """The readable end of the converter's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rpartition("failed: ")[2] if lines else type(error).__name__
