@@ -1,8 +1,8 @@
 """Real multipliers of the integer operators, from the float32 scales of their tensors.
 
-A real multiplier becomes a Q31 mantissa, and two ways of computing it (all in double, or a product in
-float32 first) round to different mantissas. Each function here computes in the precision in which
-TensorFlow Lite 2.14 prepares that operator; tests/lowering/test_kernels_tflite.py proves each one.
+A real multiplier becomes a Q31 mantissa, and two ways of computing it (all in double, or a product
+in float32 first) round to different mantissas. Each function here computes in the precision in
+which TensorFlow Lite 2.14 prepares that operator; tests/lowering/test_kernels_tflite.py proves it.
 Scales are float32 values; every result is a fixed-point `Multiplier`.
 """
 
@@ -49,7 +49,7 @@ def conv_multipliers(
 
 
 def dense_multiplier(source: Scale, weights: Scale, result: Scale) -> Multiplier:
-    """Of a fully connected layer with one weight scale: a float32 product, then a double quotient."""
+    """Of a fully connected layer with one weight scale: float32 product, then double quotient."""
     product = _single(source) * _single(weights)
     return quantize_multiplier(float(product) / _double(result))
 
@@ -84,7 +84,7 @@ def relu_multiplier(source: Scale, result: Scale) -> Multiplier:
 def leaky_relu_multipliers(
     source: Scale, alpha: float, result: Scale
 ) -> tuple[Multiplier, Multiplier]:
-    """Of positive and of negative arguments: source / result and source * alpha / result, float32."""
+    """Of positive and negative arguments: source / result, source * alpha / result, in float32."""
     negative = _single(source) * _single(alpha) / _single(result)
     return relu_multiplier(source, result), quantize_multiplier(float(negative))
 

@@ -13,8 +13,19 @@
 #define EC_KERNEL static
 #endif
 
-#define EC_INFINITY __builtin_inff()
-#define EC_NAN __builtin_nanf("")
+/* Constants stay in flash; a firmware may name a section of its own. */
+#ifndef EC_WEIGHTS
+#if defined(__GNUC__)
+#define EC_WEIGHTS __attribute__((aligned(16)))
+#else
+#define EC_WEIGHTS
+#endif
+#endif
+
+/* What the file offers to its users. */
+#ifndef EC_EXPORT
+#define EC_EXPORT
+#endif
 
 #include "edgecomp_integer.h"
 #include "edgecomp_math.h"

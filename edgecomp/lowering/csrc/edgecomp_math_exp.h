@@ -16,14 +16,14 @@ static inline float ec_scale(float p, int32_t n) {
   return p * ec_power_of_two(half) * ec_power_of_two(n - half);
 }
 
-static inline float ec_clamp(float x, float low, float high) {
+static inline float ec_clampf(float x, float low, float high) {
   x = x > high ? high : x;
   return x < low ? low : x;
 }
 
 /* exp: Cody-Waite reduction by ln 2 in two parts; degree 6 on [-ln2/2, ln2/2]. */
 static inline float ec_expf(float x) {
-  x = ec_clamp(x, -104.0f, 89.0f);
+  x = ec_clampf(x, -104.0f, 89.0f);
   float shifted = x * EC_LOG2_E + EC_ROUNDER;
   int32_t n = (int32_t)(ec_bits(shifted) - 0x4b400000u);
   float whole = shifted - EC_ROUNDER;
@@ -38,7 +38,7 @@ static inline float ec_expf(float x) {
 
 /* 2^x: degree 6 on [-1/2, 1/2]. */
 static inline float ec_exp2f(float x) {
-  x = ec_clamp(x, -151.0f, 129.0f);
+  x = ec_clampf(x, -151.0f, 129.0f);
   float shifted = x + EC_ROUNDER;
   int32_t n = (int32_t)(ec_bits(shifted) - 0x4b400000u);
   float r = x - (shifted - EC_ROUNDER);
