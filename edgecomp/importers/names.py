@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -11,44 +11,42 @@ import onnx_ir as ir
 def name_nodes(proto: onnx.ModelProto) -> None:
     """Give nodes without a name, and later nodes of the same name, one made of op and output.
 
-    A named node keeps its name, so that the second of two `conv` becomes `Conv_<output>`.
+    The first of two nodes called `conv` keeps its name, the second becomes `Conv_<output>`.
     """
     nodes = list(proto.graph.node)
-    seen: set[str] = set()
-    nameless = []
-    for node in nodes:
-        if not node.name or node.name in seen:
-            nameless.append(node)
-        else:
-            seen.add(node.name)
-    for node in nameless:
-        output = next((name for name in node.output if name), "")
-        node.name = _unused(f"{node.op_type}_{output}" if output else node.op_type, seen)
+    for node, name in zip(
+        nodes, _unique([(n.name, _own(n, n.output)) for n in nodes]), strict=True
+    ):
+        node.name = name
 
 
 def name_new_nodes(graph: ir.Graph) -> None:
     """The same for the nodes that the importer's own steps have made."""
-    seen: set[str] = set()
-    nameless = []
-    for node in graph:
-        if not node.name or node.name in seen:
-            nameless.append(node)
-        else:
-            seen.add(node.name)
-    for node in nameless:
-        output = next((str(value.name) for value in node.outputs if value.name), "")
-        node.name = _unused(f"{node.op_type}_{output}" if output else node.op_type, seen)
+    nodes = list(graph)
+    wanted = [(n.name or "", _own(n, [v.name or "" for v in n.outputs])) for n in nodes]
+    for node, name in zip(nodes, _unique(wanted), strict=True):
+        node.name = name
 
 
-def _unused(wanted: str, seen: set[str]) -> str:
-    name = next(name for name in _candidates(wanted) if name not in seen)
-    seen.add(name)
-    return name
+def _own(node: onnx.NodeProto | ir.Node, outputs: Iterable[str]) -> str:
+    """The name made of a node's operator and its first output."""
+    return "_".join([node.op_type, *[name for name in outputs if name][:1]])
 
 
-def _candidates(wanted: str) -> Iterator[str]:
-    yield wanted
-    count = 1
-    while True:
-        count += 1
-        yield f"{wanted}_{count}"
+def _unique(wanted: Sequence[tuple[str, str]]) -> list[str]:
+    """For each (name in the file, name instead) a name no other has; first come, first served."""
+    first: dict[str, int] = {}
+    for index, (name, _) in enumerate(wanted):
+        if name:
+            first.setdefault(name, index)
+    taken = set(first)
+    names = []
+    for index, (name, instead) in enumerate(wanted):
+        if first.get(name) != index:
+            name, count = instead, 1
+            while name in taken:
+                count += 1
+                name = f"{instead}_{count}"
+            taken.add(name)
+        names.append(name)
+    return names

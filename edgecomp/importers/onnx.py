@@ -16,11 +16,11 @@ from edgecomp.graph.signature import input_specs, output_specs
 from edgecomp.graph.values import elements_of
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.folding import fold_constants
+from edgecomp.importers.inputs import MAX_ELEMENTS, fix_inputs
 from edgecomp.importers.names import name_new_nodes, name_nodes
 from edgecomp.importers.onnx_file import MAX_BYTES, read_proto
 from edgecomp.importers.opset import OPSET, OWN_DOMAIN, convert, opset_of, unknown_operators
 from edgecomp.importers.padding import fold_pads, make_pads_explicit
-from edgecomp.importers.signature import MAX_ELEMENTS, fix_inputs
 from edgecomp.model import Model
 
 IR_VERSION = 10
