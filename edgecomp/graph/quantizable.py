@@ -131,7 +131,7 @@ RULES: Mapping[str, Rule] = {
     "Tanh": Rule(Role.TABLE, output=(1 / 128, 0)),
     "MaxPool": Rule(Role.SAME_SCALE, (_values_only, _spatial_rank)),
     "AveragePool": Rule(Role.SAME_SCALE, (_spatial_rank,)),
-    "GlobalAveragePool": Rule(Role.SAME_SCALE, (_spatial_rank,)),
+    "GlobalAveragePool": Rule(Role.ARITHMETIC, (_spatial_rank,)),
     "Concat": Rule(Role.SAME_SCALE, variadic=True),
     "Reshape": Rule(Role.SAME_SCALE, (_constant_parameters,)),
     "Flatten": Rule(Role.SAME_SCALE),

@@ -14,6 +14,7 @@ from onnx_ir.passes import common
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.signature import input_specs, output_specs
 from edgecomp.graph.values import elements_of
+from edgecomp.history import read_history
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.folding import fold_constants
 from edgecomp.importers.inputs import MAX_ELEMENTS, fix_inputs
@@ -53,6 +54,7 @@ def normalise(
 ) -> Model:
     """The same for a model in memory, which is changed."""
     raise_if_any([*_unsupported(proto), *unknown_operators(proto, opset_of(proto))])
+    history = read_history(proto)
     fix_inputs(proto, shapes, bindings)
     name_nodes(proto)
     proto = convert(_self_contained(_forget_shapes(proto)))
@@ -63,6 +65,7 @@ def normalise(
         graph=graph,
         inputs=input_specs(graph.graph),
         outputs=output_specs(graph.graph),
+        history=history,
         source=source,
     )
 

@@ -1,0 +1,96 @@
+"""Apply passes to a model, one after the other, and write the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from edgecomp.calibration import CalibrationData
+from edgecomp.errors import EdgecompError, Reason
+from edgecomp.graph.summary import summarize
+from edgecomp.history import write_history
+from edgecomp.model import Model
+from edgecomp.passes.base import Pass
+from edgecomp.progress import SILENT, Progress
+from edgecomp_runtime.files import whole_file
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a pass changes.
+
+    Attributes:
+        params: elements of all learned constants.
+        macs: multiply-accumulates of one inference.
+        bytes: bytes of all constants.
+    """
+
+    params: int
+    macs: int
+    bytes: int
+
+
+def statistics(model: Model) -> Statistics:
+    """Count `model`."""
+    summary = summarize(model)
+    return Statistics(summary.params, summary.macs, summary.bytes)
+
+
+def compress(
+    model: Model,
+    passes: Sequence[Pass],
+    data: CalibrationData | None = None,
+    progress: Progress = SILENT,
+) -> Model:
+    """`model` after all `passes`, in their order; the ONNX checker looks at what each made.
+
+    Args:
+        model: an imported model.
+        passes: what to do.
+        data: samples for passes that need some.
+        progress: who is told how far each pass is.
+
+    Raises:
+        EdgecompError: a pass cannot be applied, or made something that is no ONNX model.
+    """
+    for each in passes:
+        model = each.apply(model, data, progress)
+        _check(model, each)
+    return model
+
+
+def _check(model: Model, applied: Pass) -> None:
+    try:
+        onnx.checker.check_model(ir.to_proto(model.graph), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise EdgecompError(
+            Reason(
+                f"the pass left a broken model ({reason})",
+                str(applied),
+                "report this with the model and the spec",
+            )
+        ) from error
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write `model` as an ONNX file, whole or not at all, its history in the metadata.
+
+    Raises:
+        EdgecompError: the file cannot be written.
+    """
+    if path.suffix.lower() != ".onnx":
+        raise EdgecompError(Reason("models are written as ONNX", str(path), "name a .onnx file"))
+    proto = ir.to_proto(model.graph)
+    write_history(proto, model.history)
+    try:
+        with whole_file(path) as stream:
+            stream.write(proto.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise EdgecompError(
+            Reason(f"the file cannot be written ({error.strerror})", str(path))
+        ) from error
