@@ -1,7 +1,7 @@
-"""Real multipliers as integers: the quantities of the TensorFlow Lite 8-bit quantization specification.
+"""Real multipliers as integers: quantities of the TensorFlow Lite 8-bit quantization specification.
 
 Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, and the TFLite quantization specification.
+Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, and the TFLite specification.
 """
 
 from __future__ import annotations
@@ -56,3 +56,20 @@ def multiplier_arrays(
         np.array([m.mantissa for m in multipliers], np.int32),
         np.array([m.shift for m in multipliers], np.int8),
     )
+
+
+def multiply(values: npt.NDArray[np.int64], by: Multiplier) -> npt.NDArray[np.int64]:
+    """`values` times a multiplier with the two roundings the integer kernels have (`ec_multiply`).
+
+    First the Q31 product, ties upwards, then the shift to the right, ties away from zero. Exact as
+    long as values * 2^shift fits 32 bits.
+    """
+    shifted = values << max(by.shift, 0)
+    product = (shifted * by.mantissa + (1 << 30)) >> 31
+    return rounding_divide(product, max(-by.shift, 0))
+
+
+def rounding_divide(values: npt.NDArray[np.int64], exponent: int) -> npt.NDArray[np.int64]:
+    """values / 2^exponent, rounded to nearest, ties away from zero."""
+    half = (1 << exponent) >> 1
+    return np.sign(values) * ((np.abs(values) + half) >> exponent)

@@ -23,6 +23,9 @@ from edgecomp.toolchain import zig
 
 CSRC = Path(__file__).parents[2] / "edgecomp" / "lowering" / "csrc"
 
+# Operators the reference kernels of tflite-runtime 2.14 do not register.
+WITHOUT_REFERENCE = frozenset({"ELU"})
+
 Array = npt.NDArray[Any]
 
 
@@ -123,9 +126,11 @@ class SingleOp:
 
     def run(self, *inputs: Array) -> Array:
         """The reference kernel's output for the operands that are not constant."""
+        resolver = OpResolverType.BUILTIN_REF
+        if self.name in WITHOUT_REFERENCE:
+            resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = Interpreter(
-            model_content=self._model(),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            model_content=self._model(), experimental_op_resolver_type=resolver
         )
         interpreter.allocate_tensors()
         for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
