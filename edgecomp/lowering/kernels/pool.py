@@ -7,6 +7,9 @@ from typing import Any
 
 from tvm import te, tirx
 
+from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.kernels.common import requantize, to_int8
+
 
 @dataclass(frozen=True)
 class PoolShape:
@@ -48,9 +51,7 @@ def max_pool(shape: PoolShape, low: int, high: int) -> Any:
         row, column = _window(shape, h, w, kh, kw)
         value = x[n, row, column, c]
         if border:
-            value = te.if_then_else(
-                _inside(shape, row, column), value, tirx.const(-128, "int8")
-            )
+            value = te.if_then_else(_inside(shape, row, column), value, tirx.const(-128, "int8"))
         return te.max(value, axis=[kh, kw])
 
     extent = (shape.x[0], *shape.out, shape.x[3])
@@ -93,3 +94,30 @@ def average_pool(shape: PoolShape, low: int, high: int) -> Any:
 
     out = te.compute(extent, mean, name="out")
     return te.create_prim_func([x, out])
+
+
+def mean(
+    shape: tuple[int, int, int, int], input_zero_point: int, zero_point: int, multiplier: Multiplier
+) -> Any:
+    """x[N,H,W,C] -> out[N,1,1,C], the mean over H and W on the output's grid.
+
+    `multiplier` brings the sum of the H * W elements to the output (`mean_multiplier`): unlike
+    `average_pool` the division is part of it.
+    """
+    batch, height, width, channels = shape
+    x = te.placeholder(shape, "int8", name="x")
+    kh, kw = te.reduce_axis((0, height), "kh"), te.reduce_axis((0, width), "kw")
+    extent = (batch, 1, 1, channels)
+    accumulator = te.compute(
+        extent,
+        lambda n, h, w, c: te.sum(x[n, kh, kw, c].astype("int32"), axis=[kh, kw]),
+        name="acc",
+    )
+
+    def element(*index: Any) -> Any:
+        centred = accumulator[index] - input_zero_point * height * width
+        only_down = multiplier.shift <= 0
+        scaled = requantize(centred, multiplier.mantissa, multiplier.shift, only_down)
+        return to_int8(scaled, zero_point, -128, 127)
+
+    return te.create_prim_func([x, te.compute(extent, element, name="out")])
