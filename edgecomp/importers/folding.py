@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -12,6 +9,7 @@ import onnxscript.optimizer
 from onnx_ir.passes import common
 
 from edgecomp.graph.values import bytes_of
+from edgecomp.importers.quiet import quiet
 
 SMALL_BYTES = 64 * 1024
 """A folded constant may have this many bytes, or as many as the constants it was made of."""
@@ -58,7 +56,7 @@ def fold_constants(model: ir.Model) -> None:
     while before != len(budget.refused):
         before = len(budget.refused)
         try:
-            with _quiet():
+            with quiet():
                 onnxscript.optimizer.fold_constants_ir(
                     model,
                     onnx_shape_inference=True,
@@ -75,15 +73,3 @@ def fold_constants(model: ir.Model) -> None:
         common.RemoveUnusedNodesPass(),
     ):
         each(model)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the optimizer's remarks about what it leaves alone off the user's screen."""
-    logger = logging.getLogger("onnxscript")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import onnx
 import onnx_ir as ir
 
 
-def name_nodes(proto: onnx.ModelProto) -> None:
+def name_nodes(graph: onnx.GraphProto) -> None:
     """Give nodes without a name, and later nodes of the same name, one made of op and output.
 
-    The first of two nodes called `conv` keeps its name, the second becomes `Conv_<output>`.
+    The first of two nodes called `conv` keeps its name, the second becomes `Conv_<output>`. The
+    nodes of subgraphs likewise, each subgraph by itself.
     """
-    nodes = list(proto.graph.node)
-    for node, name in zip(
-        nodes, _unique([(n.name, _own(n, n.output)) for n in nodes]), strict=True
-    ):
-        node.name = name
+    graphs = [graph]
+    while graphs:
+        nodes = list(graphs.pop().node)
+        wanted = [(node.name, _own(node.op_type, node.output)) for node in nodes]
+        for node, name in zip(nodes, _unique(wanted), strict=True):
+            node.name = name
+            graphs.extend(a.g for a in node.attribute if a.HasField("g"))
+            graphs.extend(each for a in node.attribute for each in a.graphs)
 
 
-def name_new_nodes(graph: ir.Graph) -> None:
-    """The same for the nodes that the importer's own steps have made."""
+def name_new_nodes(graph: ir.Graph, known: Collection[str]) -> None:
+    """The same for nodes whose names are not `known`: those the importer's own steps have made."""
     nodes = list(graph)
-    wanted = [(n.name or "", _own(n, [v.name or "" for v in n.outputs])) for n in nodes]
+    wanted = [
+        (
+            node.name if node.name in known else "",
+            _own(node.op_type, [str(value.name or "") for value in node.outputs]),
+        )
+        for node in nodes
+    ]
     for node, name in zip(nodes, _unique(wanted), strict=True):
         node.name = name
 
 
-def _own(node: onnx.NodeProto | ir.Node, outputs: Iterable[str]) -> str:
+def _own(op_type: str, outputs: Iterable[str]) -> str:
     """The name made of a node's operator and its first output."""
-    return "_".join([node.op_type, *[name for name in outputs if name][:1]])
+    return "_".join([op_type, *[name for name in outputs if name][:1]])
 
 
-def _unique(wanted: Sequence[tuple[str, str]]) -> list[str]:
+def _unique(wanted: Sequence[tuple[str | None, str]]) -> list[str]:
     """For each (name in the file, name instead) a name no other has; first come, first served."""
     first: dict[str, int] = {}
     for index, (name, _) in enumerate(wanted):
@@ -42,7 +52,7 @@ def _unique(wanted: Sequence[tuple[str, str]]) -> list[str]:
     taken = set(first)
     names = []
     for index, (name, instead) in enumerate(wanted):
-        if first.get(name) != index:
+        if not name or first[name] != index:
             name, count = instead, 1
             while name in taken:
                 count += 1

@@ -33,7 +33,10 @@ def opset_of(proto: onnx.ModelProto) -> int:
     if len(versions) > 1:
         raise EdgecompError(f"the model names several versions of the ONNX operators: {versions}")
     if not versions:
-        # operators of other domains alone: nothing to convert
+        if any(node.domain in _ONNX_DOMAINS for node in nodes_of(proto)):
+            raise EdgecompError(
+                Reason("the model does not say which opset it uses", fix="export it again")
+            )
         return OPSET
     version = versions.pop()
     if not 1 <= version <= newest:

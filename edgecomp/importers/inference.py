@@ -1,0 +1,109 @@
+"""Infer the shape and type of every value, and make sure that each is static and bearable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import onnx
+import onnx_ir as ir
+
+from edgecomp.errors import EdgecompError, Reason, raise_if_any
+from edgecomp.graph.values import elements_of
+from edgecomp.importers.inputs import MAX_ELEMENTS
+from edgecomp.importers.onnx_file import MAX_BYTES
+
+
+def infer(model: ir.Model) -> None:
+    """Give every value of the main graph its static shape and type, in place.
+
+    Raises:
+        EdgecompError: nodes that do not fit their inputs, and values whose shape is unknown or too
+            large, each with its node.
+    """
+    for node in model.graph:
+        for value in node.outputs:
+            value.shape = None
+    proto = ir.to_proto(model)
+    if proto.ByteSize() > MAX_BYTES:
+        raise EdgecompError(f"the model has more than {MAX_BYTES} bytes with its constants")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+        onnx.checker.check_model(inferred)
+    except Exception as error:  # InferenceError and ValidationError have no common base
+        raise EdgecompError(_inference_reasons(error)) from error
+    known = {v.name: v for v in (*inferred.graph.value_info, *inferred.graph.output)}
+    for node in model.graph:
+        for value in node.outputs:
+            if value.name in known:
+                found = known[value.name].type
+                value.type = ir.serde.deserialize_type_proto_for_type(found)
+                value.shape = ir.serde.deserialize_type_proto_for_shape(found)
+    raise_if_any([reason for node in model.graph for reason in _unusable(node)])
+
+
+def _unusable(node: ir.Node) -> Iterator[Reason]:
+    """Reasons why an output of `node` cannot be laid out in memory."""
+    where = str(node.name)
+    for value in node.outputs:
+        if not value.name:
+            continue
+        if value.shape is None or not value.shape.is_static() or value.dtype is None:
+            if not _follows_unknown(node):
+                yield Reason(
+                    f"the shape of output {value.name} of {node.op_type} is not known at compile "
+                    "time",
+                    where,
+                    "give input shapes with --shape, bind inputs with --bind, or cut the model "
+                    "before this node",
+                )
+        elif value.dtype == ir.DataType.STRING:
+            yield Reason(f"output {value.name} holds strings", where, "cut the model before it")
+        elif elements_of(value) > MAX_ELEMENTS and not _follows_large(node):
+            yield Reason(
+                f"output {value.name} of shape {value.shape} has more than {MAX_ELEMENTS} elements",
+                where,
+                "give smaller input shapes",
+            )
+
+
+def _follows_unknown(node: ir.Node) -> bool:
+    """Whether an input's shape is unknown already: then that one is the reason."""
+    return any(
+        value is not None and (value.shape is None or not value.shape.is_static())
+        for value in node.inputs
+    )
+
+
+def _follows_large(node: ir.Node) -> bool:
+    """Whether an input is too large already: then that one is the reason."""
+    return any(value is not None and elements_of(value) > MAX_ELEMENTS for value in node.inputs)
+
+
+def broken(error: Exception) -> Reason:
+    """What onnx or onnx_ir says of a model that breaks the standard."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = _one_sentence(str(cause))
+    return Reason(f"the model breaks the ONNX standard: {text}", fix="export the model again")
+
+
+def _inference_reasons(error: Exception) -> list[Reason]:
+    """One reason for each node that the message of onnx names."""
+    found = re.findall(
+        r"\(op_type:\s*(\w+)(?:, node name: ([^)]*))?\):\s*(.*?)(?=\(op_type|\Z)", str(error), re.S
+    )
+    reasons = [
+        Reason(f"{op_type} cannot be computed: {_one_sentence(text)}", name, "correct the node")
+        for op_type, name, text in found
+    ]
+    causes = [reason for reason in reasons if "instead is null" not in reason.what]
+    return causes or reasons or [broken(error)]
+
+
+def _one_sentence(text: str) -> str:
+    """The first line of an error message without the tags of libraries in front."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    line = re.sub(r"^(\[\w+\]\s*)+", "", lines[0]) if lines else "no reason is given"
+    return line.rstrip(".")[:300]
