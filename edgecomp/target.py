@@ -54,8 +54,10 @@ class Target(Protocol):
         """`kernel` with its TIR scheduled for the device's core."""
         ...
 
-    def build(self, source: CSource, program: Program, device: Device, work: Path) -> Build:
-        """Compile and link `source` in the empty folder `work`.
+    def build(
+        self, source: CSource, program: Program, device: Device, work: Path, optimize: str
+    ) -> Build:
+        """Compile and link `source` in the empty folder `work` for "speed", "balanced" or "size".
 
         Raises:
             EdgecompError: the compiler refused the source, or a tool is missing.

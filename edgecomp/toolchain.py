@@ -28,7 +28,8 @@ def zig(arguments: Sequence[str], folder: Path) -> str:
     environment = {
         **os.environ,
         "ZIG_GLOBAL_CACHE_DIR": str(cache),
-        "ZIG_LOCAL_CACHE_DIR": str(cache),
+        # Not kept: a cached object comes without the stack report written beside it.
+        "ZIG_LOCAL_CACHE_DIR": str(folder / "zig-cache"),
     }
     done = subprocess.run(
         [sys.executable, "-m", "ziglang", *arguments],

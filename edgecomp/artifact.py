@@ -1,0 +1,64 @@
+"""What the manifest of an artifact says of a program that was built."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from edgecomp.device import Device
+from edgecomp.lowering.emit_c import CSource
+from edgecomp.program import Program
+from edgecomp.target import Build
+from edgecomp_runtime.manifest import Manifest, Memory, OpRecord
+
+PRODUCERS = ("edgecomp", "apache-tvm", "ziglang")
+"""Packages whose versions decide what the code is."""
+
+
+def make_manifest(
+    program: Program, source: CSource, build: Build, device: Device, preprocess: str | None
+) -> Manifest:
+    """The manifest of `program`, compiled to `build` for `device`."""
+    plan = source.plan
+    memory = Memory(
+        arena_bytes=plan.arena_bytes,
+        arena_alignment=plan.alignment,
+        state_bytes=0,
+        stack_bytes=build.stack_bytes,
+        ram_bytes=plan.arena_bytes + build.stack_bytes,
+        buffers=plan.buffers,
+    )
+    return Manifest(
+        name=program.name,
+        symbol=program.symbol,
+        target=device.target,
+        device=device.name,
+        profile=device.to_json(),
+        machine=build.machine,
+        program=build.program,
+        inputs=program.inputs,
+        outputs=program.outputs,
+        memory=memory,
+        flash=build.flash,
+        ops=_records(program, source),
+        passes=program.passes,
+        preprocess=preprocess,
+        producer={name: version(name) for name in PRODUCERS},
+    )
+
+
+def _records(program: Program, source: CSource) -> tuple[OpRecord, ...]:
+    return tuple(
+        OpRecord(
+            name=call.name,
+            op=call.op,
+            kernel=function,
+            macs=call.macs,
+            where=call.where,
+            weights_bytes=sum(
+                program.constants[name].nbytes
+                for name in call.operands
+                if name in program.constants
+            ),
+        )
+        for call, function in zip(program.calls, source.functions, strict=True)
+    )

@@ -1,0 +1,106 @@
+"""Compile emitted C and read off what it takes: bytes by section, worst-case stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecomp.lowering.emit_c import CSource
+from edgecomp.toolchain import zig
+from edgecomp_runtime.elf import read_elf
+from edgecomp_runtime.manifest import Flash
+
+# Contraction to fused multiply-add would make float results depend on the core.
+COMMON_FLAGS = (
+    "-std=c11",
+    "-g0",
+    "-ffreestanding",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-stack-protector",
+    "-fno-sanitize=all",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unused-function",
+    "-I.",
+)
+
+# What the run function's callees may call in turn without a frame of their own being reported: the
+# compiler's support routines (memcpy, 64-bit and soft-float arithmetic).
+SUPPORT_STACK_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Compiled files of a program.
+
+    Attributes:
+        paths: object files.
+        stack_bytes: worst-case stack of one inference.
+    """
+
+    paths: tuple[Path, ...]
+    stack_bytes: int
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> None:
+    """Write `files` (text by name) into `folder`."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def compile_source(source: CSource, flags: Sequence[str], folder: Path) -> Objects:
+    """Compile `source` in `folder`, and note the stack each function uses.
+
+    Args:
+        source: what `emit_c` gave; its files are written into `folder`.
+        flags: processor, optimization.
+
+    Raises:
+        EdgecompError: the compiler refused it.
+    """
+    write_files(source.files, folder)
+    names = [name for name in source.files if name.endswith(".c")]
+
+    def compile_one(name: str) -> Path:
+        report = ["-Xclang", "-stack-usage-file", "-Xclang", f"{name[:-2]}.su"]
+        output = f"{name[:-2]}.o"
+        zig(["cc", *flags, *COMMON_FLAGS, *report, "-c", name, "-o", output], folder)
+        return folder / output
+
+    with ThreadPoolExecutor() as pool:
+        paths = tuple(pool.map(compile_one, names))
+    return Objects(paths, _worst_stack(folder / f"{source.symbol}.su", source.symbol))
+
+
+def _worst_stack(report: Path, symbol: str) -> int:
+    """Stack of the run function, of its deepest kernel, and of what kernels call.
+
+    The calls are a straight line: run calls kernels, kernels call support functions, which are
+    leaves but for the compiler's own routines.
+    """
+    frames = {}
+    for line in report.read_text().splitlines():
+        where, size, _ = line.split("\t")
+        frames[where.split(":")[-1]] = int(size)
+    run = frames.pop(f"{symbol}_run", 0)
+    kernels = [size for name, size in frames.items() if name.startswith(f"{symbol}_")]
+    support = [size for name, size in frames.items() if not name.startswith(f"{symbol}_")]
+    return run + max(kernels, default=0) + max(support, default=0) + SUPPORT_STACK_BYTES
+
+
+def flash_of(image: bytes, weights_bytes: int) -> Flash:
+    """Bytes of a linked image that a device stores: all loaded segments.
+
+    Args:
+        image: an ELF file.
+        weights_bytes: how many of them are the program's constants.
+    """
+    total = sum(len(segment.data) for segment in read_elf(image).segments)
+    return Flash(total, weights_bytes, total - weights_bytes)

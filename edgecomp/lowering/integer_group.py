@@ -1,0 +1,145 @@
+"""A QDQ group, and how its integer nodes are written into the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgecomp.graph.qdq import Quantization
+from edgecomp.graph.values import constant_input
+from edgecomp.lowering import multipliers
+from edgecomp.lowering.fixed_point import quantize_value
+
+DOMAIN = "edgecomp.integer"
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A quantized tensor an operator reads."""
+
+    value: ir.Value
+    quantization: Quantization
+
+    @property
+    def scale(self) -> np.float32:
+        """The scale, float32."""
+        return np.float32(self.quantization.scale)
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point."""
+        return int(self.quantization.zero_point)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One operator between DequantizeLinear and QuantizeLinear.
+
+    Attributes:
+        graph: the graph it is in.
+        node: the operator.
+        activation: a Relu or Clip computed with it, or None.
+        operands: its quantized inputs.
+        result: scale and zero point of its output.
+        quantizer: the QuantizeLinear that makes the output.
+    """
+
+    graph: ir.Graph
+    node: ir.Node
+    activation: ir.Node | None
+    operands: tuple[Operand, ...]
+    result: Quantization
+    quantizer: ir.Node
+
+    @property
+    def label(self) -> str:
+        """The operator and what is fused into it."""
+        fused = [] if self.activation is None else [self.activation.op_type]
+        return "+".join([self.node.op_type, *fused])
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of the output."""
+        return int(self.result.zero_point)
+
+    def limits(self) -> tuple[int, int]:
+        """The clamp of the output in its own steps: int8's range, or the activation's if narrower."""
+        return clamp_of(self.activation, self.result)
+
+
+def clamp_of(activation: ir.Node | None, result: Quantization) -> tuple[int, int]:
+    """The range of int8 outputs after `activation` (Relu, Clip or None)."""
+    low, high = -128, 127
+    if activation is None:
+        return low, high
+    least: npt.NDArray[Any] | None = np.zeros(())
+    most: npt.NDArray[Any] | None = None
+    if activation.op_type == "Clip":
+        least, most = constant_input(activation, 1), constant_input(activation, 2)
+    zero_point, scale = int(result.zero_point), float(result.scale)
+    if least is not None:
+        low = max(low, quantize_value(float(least), scale, zero_point))
+    if most is not None:
+        high = min(high, quantize_value(float(most), scale, zero_point))
+    return low, high
+
+
+def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:
+    unique = name
+    while unique in graph.initializers:
+        unique += "'"
+    tensor = ir.tensor(np.ascontiguousarray(array), name=unique)
+    value = ir.Value(
+        name=unique,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def integer_node(
+    op_type: str,
+    inputs: Sequence[ir.Value | None],
+    name: str,
+    label: str,
+    attributes: Mapping[str, Any] | None = None,
+    domain: str = DOMAIN,
+) -> ir.Node:
+    node = ir.node(op_type, inputs, attributes=attributes, domain=domain, name=name)
+    node.metadata_props["edgecomp.op"] = label
+    first = inputs[0]
+    assert first is not None
+    node.outputs[0].shape, node.outputs[0].type = first.shape, first.type
+    return node
+
+
+def requantized(
+    value: ir.Value, source: Quantization, result: Quantization, name: str
+) -> list[ir.Node]:
+    """Nodes that bring `value` to another grid; a plain Identity when the grids are equal."""
+    if source.same_as(result):
+        return [integer_node("Identity", [value], name, "Identity", domain="")]
+    multiplier = multipliers.requantize_multiplier(
+        np.float32(source.scale), np.float32(result.scale)
+    )
+    attributes = {
+        "input_zero_point": int(source.zero_point),
+        "mantissa": multiplier.mantissa,
+        "shift": multiplier.shift,
+        "zero_point": int(result.zero_point),
+    }
+    return [integer_node("Requantize", [value], name, "Requantize", attributes)]
+
+
+def reshape_node(graph: ir.Graph, x: ir.Value, shape: tuple[int, ...], name: str) -> ir.Node:
+    target = add_constant(graph, f"{name} shape", np.array(shape, np.int64))
+    node = integer_node("Reshape", [x, target], name, "Reshape", domain="")
+    node.outputs[0].shape = ir.Shape(shape)
+    return node

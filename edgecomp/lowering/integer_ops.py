@@ -1,0 +1,236 @@
+"""The integer operators that compute: what each QDQ group becomes, as nodes of `DOMAIN`.
+
+Image operators are NCHW here; `layout` makes them NHWC. Their weights are [O, KH, KW, I] already.
+All quantities are integers; a real multiplier is a mantissa and a shift (see `fixed_point`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgecomp.graph.qdq import Quantization, quantized_constant
+from edgecomp.graph.values import constant_input, constant_of, input_at, shape_of
+from edgecomp.lowering import multipliers
+from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.integer_group import (
+    Group,
+    add_constant,
+    integer_node,
+    requantized,
+    reshape_node,
+)
+from edgecomp.lowering.tables import lookup_table
+
+def _weighted(
+    group: Group,
+    weights: npt.NDArray[np.int8],
+    scales: npt.NDArray[np.float32],
+    factors: Sequence[Multiplier],
+) -> tuple[list[ir.Value], dict[str, Any]] | None:
+    """Inputs after the activations, and common attributes, of Conv and Dense; `weights` [O, ...].
+
+    The input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) + (b - z sum(w)).
+    None when a bias does not fit 32 bits.
+    """
+    node, channels = group.node, weights.shape[0]
+    product = group.operands[0].scale * scales.astype(np.float32)
+    bias = _integer_bias(node, channels, product)
+    sums = weights.reshape(channels, -1).astype(np.int64).sum(axis=1)
+    folded = bias - group.operands[0].zero_point * sums
+    if np.abs(folded).max(initial=0) > 2**31 - 1 or np.abs(bias).max(initial=0) > 2**31 - 1:
+        return None
+    name = node.name or node.op_type
+    values = [
+        add_constant(group.graph, f"{name} weights", weights),
+        add_constant(group.graph, f"{name} bias", folded.astype(np.int32)),
+        add_constant(group.graph, f"{name} multipliers", np.array([m.mantissa for m in factors], np.int32)),
+        add_constant(group.graph, f"{name} shifts", np.array([m.shift for m in factors], np.int8)),
+    ]
+    low, high = group.limits()
+    attributes = {
+        "input_zero_point": group.operands[0].zero_point,
+        "zero_point": group.zero_point,
+        "low": low,
+        "high": high,
+    }
+    return values, attributes
+
+
+def _integer_bias(
+    node: ir.Node, channels: int, product: npt.NDArray[np.float32]
+) -> npt.NDArray[np.int64]:
+    """The bias at scale `product` = input scale * weight scale; zeros without one."""
+    value = input_at(node, 2)
+    if value is None:
+        return np.zeros(channels, np.int64)
+    quantized = quantized_constant(value)
+    if quantized is not None and np.allclose(quantized[1].scale, product, rtol=1e-6, atol=0):
+        return np.broadcast_to(quantized[0].astype(np.int64).reshape(-1), (channels,)).copy()
+    content = constant_of(value)
+    real = quantized[1].dequantize(quantized[0]) if quantized is not None else content
+    assert real is not None, "the bias is constant: `quantizable` demands it"
+    steps = np.rint(real.astype(np.float64).reshape(-1) / product.astype(np.float64))
+    return np.broadcast_to(steps.astype(np.int64), (channels,)).copy()
+
+
+def _int8_weights(node: ir.Node) -> tuple[npt.NDArray[np.int8], Quantization] | None:
+    quantized = quantized_constant(node.inputs[1])
+    if quantized is None or quantized[1].dtype != "int8" or quantized[1].zero_point.any():
+        return None
+    return quantized[0], quantized[1]
+
+
+def conv(group: Group) -> list[ir.Node] | None:
+    """1-d or 2-d convolution with constant int8 weights; None where that is not so."""
+    node = group.node
+    weights = _int8_weights(node)
+    if weights is None or weights[1].axis not in (None, 0):
+        return None
+    content, quantization = weights
+    one_dimensional = content.ndim == 3
+    if one_dimensional:
+        content = content[:, :, None, :]
+    attributes = node.attributes
+    strides = two(attributes.get_ints("strides", [1, 1]))
+    dilations = two(attributes.get_ints("dilations", [1, 1]))
+    pads = four(attributes.get_ints("pads", [0, 0, 0, 0]))
+    scales = np.broadcast_to(quantization.scale.reshape(-1), (content.shape[0],))
+    factors = multipliers.conv_multipliers(group.operands[0].scale, scales, group.result.scale)
+    common = _weighted(group, content.transpose(0, 2, 3, 1), scales, factors)
+    if common is None:
+        return None
+    values, shared = common
+    geometry = {
+        "kernel": list(content.shape[2:]),
+        "strides": strides,
+        "dilations": dilations,
+        "pads": pads,
+        "group": attributes.get_int("group", 1),
+    }
+
+    depthwise = geometry["group"] > 1 and content.shape[1] == 1
+    if depthwise:
+        taps = content[:, 0].transpose(1, 2, 0)
+        values[0] = add_constant(group.graph, f"{node.name} taps", taps)
+
+    def build(image: ir.Value) -> ir.Node:
+        name, op_type = node.name or node.op_type, "DepthwiseConv" if depthwise else "Conv"
+        return integer_node(op_type, [image, *values], name, group.label, {**geometry, **shared})
+
+    x = group.operands[0].value
+    return as_image(group, x, build) if one_dimensional else [build(x)]
+
+
+def as_image(group: Group, x: ir.Value, build: Callable[[ir.Value], ir.Node]) -> list[ir.Node]:
+    """Nodes that run a 2-d operator on [N, C, L] as on [N, C, 1, L]."""
+    batch, channels, length = shape_of(x)
+    out = shape_of(group.quantizer.outputs[0])
+    name = group.node.name or group.node.op_type
+    before = reshape_node(group.graph, x, (batch, channels, 1, length), f"{name} as image")
+    middle = build(before.outputs[0])
+    middle.outputs[0].shape = ir.Shape([out[0], out[1], 1, out[2]])
+    after = reshape_node(group.graph, middle.outputs[0], out, f"{name} as sequence")
+    return [before, middle, after]
+
+
+def two(values: Sequence[int]) -> list[int]:
+    """(height, width) of an attribute of one or two axes; a sequence has height 1."""
+    return list(values) if len(values) == 2 else [1, *values]
+
+
+def four(pads: Sequence[int]) -> list[int]:
+    """(top, left, bottom, right) of ONNX pads of one or two axes."""
+    return list(pads) if len(pads) == 4 else [0, pads[0], 0, pads[1]]
+
+
+def dense(group: Group) -> list[ir.Node] | None:
+    """Gemm or MatMul with a constant int8 matrix; None where that is not so."""
+    node = group.node
+    weights = _int8_weights(node)
+    attributes = node.attributes
+    if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
+        return None
+    if weights is None:
+        return None
+    content, quantization = weights
+    transposed = node.op_type == "Gemm" and attributes.get_int("transB", 0) == 1
+    if quantization.axis not in (None, 0 if transposed else 1):
+        return None
+    matrix = content if transposed else content.T
+    scales = np.broadcast_to(quantization.scale.reshape(-1), (matrix.shape[0],))
+    source, result = group.operands[0].scale, group.result.scale
+    if quantization.per_tensor:
+        factors = [multipliers.dense_multiplier(source, quantization.scale, result)] * len(matrix)
+    else:
+        factors = multipliers.conv_multipliers(source, scales, result)
+    common = _weighted(group, matrix, scales, factors)
+    if common is None:
+        return None
+    values, shared = common
+    return [
+        integer_node(
+            "Dense",
+            [group.operands[0].value, *values],
+            node.name or node.op_type,
+            group.label,
+            shared,
+        )
+    ]
+
+
+def binary(group: Group) -> list[ir.Node] | None:
+    """Add, Sub or Mul of two tensors, with broadcasting."""
+    if len(group.operands) != 2:
+        return None
+    left, right = group.operands
+    if group.node.op_type == "Mul":
+        inputs = (Multiplier(0, 0), Multiplier(0, 0))
+        output = multipliers.mul_multiplier(left.scale, right.scale, group.result.scale)
+    else:
+        both = multipliers.add_multipliers(left.scale, right.scale, group.result.scale)
+        inputs, output = both.inputs, both.output
+    low, high = group.limits()
+    attributes = {
+        "zero_points": [left.zero_point, right.zero_point],
+        "mantissas": [inputs[0].mantissa, inputs[1].mantissa, output.mantissa],
+        "shifts": [inputs[0].shift, inputs[1].shift, output.shift],
+        "zero_point": group.zero_point,
+        "low": low,
+        "high": high,
+    }
+    name = group.node.name or group.node.op_type
+    return [integer_node(group.node.op_type, [left.value, right.value], name, group.label, attributes)]
+
+
+def table(group: Group) -> list[ir.Node] | None:
+    """Any function of one element: a table of its 256 values."""
+    node = group.node
+    attributes = {
+        key: float(attribute.value)
+        for key, attribute in node.attributes.items()
+        if attribute.type in (ir.AttributeType.FLOAT, ir.AttributeType.INT)
+    }
+    if node.op_type == "Clip":
+        low, high = constant_input(node, 1), constant_input(node, 2)
+        attributes["min"] = -np.inf if low is None else float(low)
+        attributes["max"] = np.inf if high is None else float(high)
+    table = lookup_table(node.op_type, attributes, group.operands[0].quantization, group.result)
+    name = node.name or node.op_type
+    constant = add_constant(group.graph, f"{name} table", table)
+    return [integer_node("Lookup", [group.operands[0].value, constant], name, group.label)]
+
+
+def softmax(group: Group) -> list[ir.Node]:
+    """Softmax over the last axis; its own result has scale 1/256."""
+    name = group.node.name or "Softmax"
+    attributes = {"scale": float(group.operands[0].scale)}
+    node = integer_node("Softmax", [group.operands[0].value], name, group.label, attributes)
+    fixed = Quantization(np.float32(1 / 256).reshape(()), np.array(-128, np.int8), "int8", None)
+    if group.result.same_as(fixed):
+        return [node]
+    return [node, *requantized(node.outputs[0], fixed, group.result, f"{name} requantize")]

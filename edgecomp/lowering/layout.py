@@ -1,0 +1,203 @@
+"""One owner of the layout: integer image operators run NHWC, everything else keeps the model's order.
+
+Transposes appear only where the two meet. Those that move no element become reshapes, and the one
+before a flatten and a dense layer goes into the order of the layer's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from edgecomp.graph.values import constant_of, shape_of
+from edgecomp.lowering.integer_group import DOMAIN, add_constant, integer_node, reshape_node
+from edgecomp.model import Model
+from edgecomp_runtime.manifest import TensorSpec
+
+TO_NHWC = (0, 2, 3, 1)
+TO_NCHW = (0, 3, 1, 2)
+
+IMAGE = frozenset({"Conv", "DepthwiseConv", "MaxPool", "AveragePool", "Mean"})
+"""Integer operators that are defined on NHWC images."""
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Lookup", "Requantize"})
+"""Integer operators to which the order of the axes means nothing."""
+
+
+def assign_layout(model: Model, input_layout: str | None = None) -> Model:
+    """`model`, lowered to integer nodes, with NHWC image operators.
+
+    Args:
+        model: the result of `integer.lower_integer`.
+        input_layout: "nhwc" makes the caller give 4-d inputs in that order; "nchw" or None
+            keeps the model's.
+    """
+    graph = model.graph.clone()
+    layout = _Layout(graph.graph)
+    inputs = model.inputs
+    if input_layout == "nhwc":
+        inputs = tuple(layout.take_nhwc(spec) for spec in inputs)
+    for node in list(graph.graph):
+        layout.visit(node)
+    for index in range(len(graph.graph.outputs)):
+        layout.restore_output(index)
+    common.RemoveUnusedNodesPass()(graph)
+    return replace(model, graph=graph, inputs=inputs)
+
+
+def permuted(shape: Sequence[int], permutation: Sequence[int]) -> tuple[int, ...]:
+    """`shape` with its axes in the order of `permutation`."""
+    return tuple(shape[axis] for axis in permutation)
+
+
+def moves_nothing(shape: Sequence[int], permutation: Sequence[int]) -> bool:
+    """Whether a transpose only moves axes of length 1, so that memory stays as it is."""
+    kept = [axis for axis in permutation if shape[axis] != 1]
+    return kept == sorted(kept)
+
+
+class _Layout:
+    """Rewrites one graph; `_nhwc` maps a value of the model to its NHWC twin."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._nhwc: dict[ir.Value, ir.Value] = {}
+        self._native: set[ir.Value] = set()
+        self._nchw: dict[ir.Value, ir.Value] = {}
+
+    def visit(self, node: ir.Node) -> None:
+        """Rewrite `node` if it works on images; else give it its inputs in the model's order."""
+        if self._is_image(node) or self._can_follow(node):
+            self._rewrite(node)
+        elif not self._flatten_into_dense(node):
+            for index, value in enumerate(node.inputs):
+                if value in self._native:
+                    node.replace_input_with(index, self._original(value, node))
+
+    def take_nhwc(self, spec: TensorSpec) -> TensorSpec:
+        """Replace a 4-d graph input by one in NHWC."""
+        inputs = self._graph.inputs
+        index = next(i for i, value in enumerate(inputs) if value.name == spec.name)
+        value = inputs[index]
+        if len(spec.shape) != 4:
+            return spec
+        shape = permuted(spec.shape, TO_NHWC)
+        taken = ir.Value(name=spec.name, shape=ir.Shape(shape), type=value.type)
+        value.name = f"{spec.name} as nchw"
+        inputs[index] = taken
+        self._nhwc[value] = taken
+        self._native.add(value)
+        return replace(spec, shape=shape, layout="nhwc")
+
+    def restore_output(self, index: int) -> None:
+        """Give graph output `index` in the model's order."""
+        value = self._graph.outputs[index]
+        if value not in self._native:
+            return
+        name = value.name
+        restored = self._original(value, None)
+        value.name = f"{name} as nhwc"
+        restored.name = name
+        self._graph.outputs[index] = restored
+
+    def _is_image(self, node: ir.Node) -> bool:
+        return node.domain == DOMAIN and node.op_type in IMAGE
+
+    def _can_follow(self, node: ir.Node) -> bool:
+        """Whether a node can take over the layout of its inputs, one of which is NHWC."""
+        if not any(value in self._native for value in node.inputs):
+            return False
+        if node.domain == DOMAIN and node.op_type in ELEMENTWISE:
+            data = node.inputs[:1] if node.op_type in ("Lookup", "Requantize") else node.inputs
+            return all(value is not None and len(shape_of(value)) == 4 for value in data)
+        return node.domain == "" and node.op_type in ("Concat", "Identity")
+
+    def _rewrite(self, node: ir.Node) -> None:
+        data = 1 if self._is_image(node) or node.op_type in ("Lookup", "Requantize") else None
+        inputs = [
+            self._image(value, node) if value is not None and (data is None or i < data) else value
+            for i, value in enumerate(node.inputs)
+        ]
+        attributes = {key: attribute.value for key, attribute in node.attributes.items()}
+        if node.op_type == "Concat":
+            attributes["axis"] = TO_NHWC.index(int(attributes["axis"]))
+        label = node.metadata_props.get("edgecomp.op", node.op_type)
+        new = integer_node(node.op_type, inputs, node.name or "", label, attributes, node.domain)
+        old = node.outputs[0]
+        new.outputs[0].shape = ir.Shape(permuted(shape_of(old), TO_NHWC))
+        new.outputs[0].type = old.type
+        new.outputs[0].name = f"{old.name} nhwc"
+        self._graph.insert_before(node, new)
+        self._nhwc[old] = new.outputs[0]
+        self._native.add(old)
+
+    def _image(self, value: ir.Value, before: ir.Node) -> ir.Value:
+        """`value` in NHWC."""
+        if value not in self._nhwc:
+            content = constant_of(value)
+            if content is not None:
+                turned = np.ascontiguousarray(content.transpose(TO_NHWC))
+                self._nhwc[value] = add_constant(self._graph, f"{value.name} nhwc", turned)
+            else:
+                name = f"{value.name} nhwc"
+                self._nhwc[value] = self._transpose(value, TO_NHWC, name, before)
+        return self._nhwc[value]
+
+    def _original(self, value: ir.Value, before: ir.Node | None) -> ir.Value:
+        """`value`, which is NHWC now, in the model's order."""
+        if value not in self._nchw:
+            name = f"{value.name} nchw"
+            self._nchw[value] = self._transpose(self._nhwc[value], TO_NCHW, name, before)
+        return self._nchw[value]
+
+    def _transpose(
+        self, value: ir.Value, permutation: tuple[int, ...], name: str, before: ir.Node | None
+    ) -> ir.Value:
+        shape = shape_of(value)
+        target = permuted(shape, permutation)
+        if moves_nothing(shape, permutation):
+            node = reshape_node(self._graph, value, target, name)
+        else:
+            attributes = {"perm": list(permutation)}
+            node = integer_node("Transpose", [value], name, "Transpose", attributes, domain="")
+        node.outputs[0].shape, node.outputs[0].name = ir.Shape(target), name
+        if before is None:
+            self._graph.append(node)
+        else:
+            self._graph.insert_before(before, node)
+        return node.outputs[0]
+
+    def _flatten_into_dense(self, node: ir.Node) -> bool:
+        """Flatten an NHWC image as it lies, when only dense layers read the result."""
+        value = node.inputs[0] if node.inputs else None
+        if node.op_type not in ("Flatten", "Reshape") or value not in self._native:
+            return False
+        assert value is not None
+        shape = shape_of(value)
+        out = node.outputs[0]
+        readers = list(out.uses())
+        if shape_of(out) != (shape[0], int(np.prod(shape[1:]))) or out.is_graph_output():
+            return False
+        if not readers or not all(_is_dense_input(use) for use in readers):
+            return False
+        order = np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]).transpose(1, 2, 0).reshape(-1)
+        for use in readers:
+            weights = use.node.inputs[1]
+            content = constant_of(weights)
+            assert weights is not None and content is not None
+            turned = add_constant(self._graph, f"{weights.name} nhwc", content[:, order])
+            use.node.replace_input_with(1, turned)
+        flat = reshape_node(
+            self._graph, self._nhwc[value], shape_of(out), node.name or node.op_type
+        )
+        self._graph.insert_before(node, flat)
+        out.replace_all_uses_with(flat.outputs[0])
+        return True
+
+
+def _is_dense_input(use: ir.Input | object) -> bool:
+    node, index = use.node, use.idx  # type: ignore[attr-defined]
+    return bool(node.domain == DOMAIN and node.op_type == "Dense" and index == 0)

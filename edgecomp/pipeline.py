@@ -1,0 +1,80 @@
+"""The stages, in order: import, passes, lower, build, write. Read this file first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgecomp.artifact import make_manifest
+from edgecomp.budget import check_budget
+from edgecomp.calibration import CalibrationData
+from edgecomp.compress import compress
+from edgecomp.device import Device
+from edgecomp.errors import raise_if_any
+from edgecomp.model import Model
+from edgecomp.passes.base import Pass
+from edgecomp.progress import SILENT, Progress
+from edgecomp.target import load_target
+from edgecomp_runtime.artifact import write_artifact
+from edgecomp_runtime.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        optimize: "speed", "balanced" or "size".
+        ram_limit: bytes of RAM the program may take, where that is less than the device has.
+        integer_io: a quantized model takes and gives integers; the caller converts.
+        input_layout: "nhwc" lets the caller give 4-d inputs in that order; None keeps the model's.
+        preprocess: recorded in the artifact, applied to uint8 data by `run` and `evaluate`.
+    """
+
+    optimize: str = "balanced"
+    ram_limit: int | None = None
+    integer_io: bool = True
+    input_layout: str | None = None
+    preprocess: str | None = None
+
+
+def compile_model(
+    model: Model,
+    device: Device,
+    output: Path,
+    *,
+    passes: Sequence[Pass] = (),
+    data: CalibrationData | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+    progress: Progress = SILENT,
+) -> Manifest:
+    """Compile an imported `model` for `device` and write the artifact to `output`.
+
+    Raises:
+        EdgecompError: with every reason why the model, the options or the device do not fit.
+    """
+    from edgecomp.lowering.emit_c import emit_c
+    from edgecomp.lowering.lower import lower
+
+    target = load_target(device.target)
+    model = compress(model, passes, data, progress)
+    with progress.task("lower", total=3) as step:
+        program = lower(
+            model, integer_io=options.integer_io, input_layout=options.input_layout
+        )
+        step()
+        kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
+        program = replace(program, kernels=kernels)
+        step()
+        source = emit_c(program)
+        step()
+    with progress.task("build", total=1) as step, tempfile.TemporaryDirectory() as work:
+        build = target.build(source, program, device, Path(work), options.optimize)
+        step()
+    manifest = make_manifest(program, source, build, device, options.preprocess)
+    raise_if_any(
+        check_budget(device, manifest.flash, manifest.memory, manifest.ops, options.ram_limit)
+    )
+    return write_artifact(output, manifest, build.files)

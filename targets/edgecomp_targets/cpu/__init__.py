@@ -1,0 +1,60 @@
+"""CPUs with an operating system: a shared library that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecomp.compile_c import compile_source, flash_of
+from edgecomp.device import Device
+from edgecomp.lowering.emit_c import CSource
+from edgecomp.lowering.schedules import schedule_kernel
+from edgecomp.program import Kernel, Program
+from edgecomp.target import Build
+from edgecomp.toolchain import zig
+from edgecomp_runtime.manifest import Machine
+from edgecomp_targets.cpu.cores import CORES
+
+OPTIMIZE = {"speed": "-O3", "balanced": "-O3", "size": "-Os"}
+"""Compiler option for each `--optimize`."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """Linux on x86-64, AArch64 and Armv7: `lib/libSYMBOL.so`."""
+
+    name: str = "cpu"
+    summary: str = "Linux on x86-64, AArch64 and Armv7, as a self-contained shared library"
+
+    def cores(self) -> Mapping[str, str]:
+        """See `Target.cores`."""
+        return {name: core.summary for name, core in CORES.items()}
+
+    def schedule(self, kernel: Kernel, device: Device) -> Kernel:
+        """See `Target.schedule`."""
+        return schedule_kernel(kernel)
+
+    def build(
+        self, source: CSource, program: Program, device: Device, work: Path, optimize: str
+    ) -> Build:
+        """See `Target.build`."""
+        core = CORES[device.core]
+        processor = ["-target", core.triple, f"-mcpu={core.cpu}"]
+        objects = compile_source(source, [*processor, OPTIMIZE[optimize], "-fPIC"], work)
+        library = f"lib{source.symbol}.so"
+        link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
+        zig(["cc", *processor, *link, *map(str, objects.paths), "-o", library], work)
+        contents = (work / library).read_bytes()
+        sources = {f"src/{name}": text.encode() for name, text in source.files.items()}
+        path = f"lib/{library}"
+        return Build(
+            files={**sources, path: contents},
+            program=path,
+            machine=Machine(core.isa, core.cpu, core.features),
+            flash=flash_of(contents, source.weights_bytes),
+            stack_bytes=objects.stack_bytes,
+        )
+
+
+TARGET = Cpu()
