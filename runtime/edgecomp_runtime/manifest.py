@@ -2,15 +2,16 @@
 
 The artifact format is owned here: the compiler writes with the same types the device reads with.
 
-Version policy: `FORMAT_VERSION` is one integer. Adding a key keeps it; a reader ignores keys it does
-not know. Removing a key or changing what one means raises it, and a reader refuses any version but
-its own with a sentence that names both.
+Version policy: `FORMAT_VERSION` is one integer. Adding a key keeps it; a reader ignores keys it
+does not know. Removing a key or changing what one means raises it, and a reader refuses any version
+but its own with a sentence that names both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 FORMAT = "edgecomp-artifact"
 FORMAT_VERSION = 1
@@ -30,11 +31,11 @@ class TensorSpec:
     """
 
     name: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     dtype: str
-    scale: Optional[float] = None
-    zero_point: Optional[int] = None
-    layout: Optional[str] = None
+    scale: float | None = None
+    zero_point: int | None = None
+    layout: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Memory:
     state_bytes: int
     stack_bytes: int
     ram_bytes: int
-    buffers: Tuple[BufferRecord, ...] = ()
+    buffers: tuple[BufferRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Machine:
 
     isa: str
     cpu: str
-    features: Tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,13 @@ class Manifest:
     profile: Mapping[str, Any]
     machine: Machine
     program: str
-    inputs: Tuple[TensorSpec, ...]
-    outputs: Tuple[TensorSpec, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     memory: Memory
     flash: Flash
-    ops: Tuple[OpRecord, ...]
-    passes: Tuple[str, ...] = ()
-    preprocess: Optional[str] = None
+    ops: tuple[OpRecord, ...]
+    passes: tuple[str, ...] = ()
+    preprocess: str | None = None
     producer: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -154,13 +155,15 @@ class Manifest:
         """Multiply-accumulate operations of one inference."""
         return sum(op.macs for op in self.ops)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values, with the format's name and version first."""
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
 
 
-def _only(cls: Any, values: Mapping[str, Any]) -> Dict[str, Any]:
+def _only(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of `values` that `cls` knows: newer writers may add keys."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{cls.__name__} is {values!r}")
     known = {f.name for f in fields(cls)}
     return {key: value for key, value in values.items() if key in known}
 

@@ -73,7 +73,9 @@ def read_array(path: str | os.PathLike[str], header: ArrayHeader) -> Array:
         return next(read_rows(path, header, header.shape[0]))
     with _opened(path) as archive, archive.open(header.name + _SUFFIX) as stream:
         _read_header(stream, header.name)
-        return _read_exactly(stream, header, header.shape)
+        array = _read_exactly(stream, header, header.shape)
+        _expect_end(stream, header)
+        return array
 
 
 def read_rows(path: str | os.PathLike[str], header: ArrayHeader, count: int) -> Iterator[Array]:
@@ -89,10 +91,14 @@ def read_rows(path: str | os.PathLike[str], header: ArrayHeader, count: int) -> 
         rows, *rest = header.shape
         if header.fortran_order:
             whole = _read_exactly(stream, header, header.shape)
+            _expect_end(stream, header)
             yield from (whole[first : first + count] for first in range(0, rows, count))
             return
         for first in range(0, rows, count):
-            yield _read_exactly(stream, header, (min(count, rows - first), *rest))
+            block = _read_exactly(stream, header, (min(count, rows - first), *rest))
+            if first + count >= rows:
+                _expect_end(stream, header)
+            yield block
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -148,3 +154,9 @@ def _read_exactly(stream: IO[bytes], header: ArrayHeader, shape: tuple[int, ...]
     array = np.frombuffer(contents, header.dtype)
     array = array.reshape(shape[::-1]).T if header.fortran_order else array.reshape(shape)
     return np.ascontiguousarray(array, header.dtype.newbyteorder("="))
+
+
+def _expect_end(stream: IO[bytes], header: ArrayHeader) -> None:
+    """Reading past the end is also what makes the zip check the array's CRC."""
+    if stream.read(1):
+        raise InputError(f"array {header.name} is longer than its shape says")

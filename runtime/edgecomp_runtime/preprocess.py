@@ -14,6 +14,7 @@ from edgecomp_runtime.errors import InputError, raise_if_any
 
 LAYOUTS = ("nchw", "nhwc")
 _LEVELS = 256
+_FLOAT32 = np.finfo(np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Preprocess:
                 last axis, or the third from the end when only that one is as long.
 
         Returns:
-            float32, each value rounded once from the exact quotient; with layout "nchw" the
+            float32, each value rounded from the exact quotient; with layout "nchw" the
             last three axes are channel, height, width.
 
         Raises:
@@ -111,13 +112,12 @@ class Preprocess:
         """The real value of each recorded value, [channels, 256]."""
         means = self.mean * (self.channels // len(self.mean))
         deviations = self.std * (self.channels // len(self.std))
-        return np.array(
-            [
-                [float((level * self.scale - mean) / deviation) for level in range(_LEVELS)]
-                for mean, deviation in zip(means, deviations)
-            ],
-            np.float32,
-        )
+        exact = [
+            [float((level * self.scale - mean) / deviation) for level in range(_LEVELS)]
+            for mean, deviation in zip(means, deviations)
+        ]
+        with np.errstate(over="ignore"):  # beyond float32 is infinity
+            return np.array(exact, np.float64).astype(np.float32)
 
     def _channel_axis(self, shape: tuple[int, ...]) -> int:
         candidates = [-1] if self.layout == "nchw" else [-1, -3]
@@ -143,9 +143,12 @@ class Preprocess:
 
 def _number(text: str) -> Fraction:
     try:
-        return Fraction(text)
+        number = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ValueError("is not a number or a fraction such as 1/255") from None
+    if number and not _FLOAT32.tiny <= abs(number) <= _FLOAT32.max:
+        raise ValueError("is beyond the range of float32")
+    return number
 
 
 def _numbers(text: str) -> tuple[Fraction, ...]:
