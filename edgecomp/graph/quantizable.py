@@ -65,7 +65,7 @@ def _spatial_rank(node: ir.Node) -> bool:
 def _plain_gemm(node: ir.Node) -> bool:
     """it transposes its activations or adds a matrix"""
     bias = constant_input(node, 2)
-    vector = bias is None or bias.size in (1, bias.shape[-1])
+    vector = bias is None or bias.size in (1, *bias.shape[-1:])
     return node.attributes.get_int("transA", 0) == 0 and vector
 
 

@@ -155,6 +155,8 @@ def _fits(option: Option, value: Any) -> bool:
         value = float(value)
     if type(value) is not option.type or (option.choices and value not in option.choices):
         return False
+    if option.many and value == "":
+        return False  # an empty item cannot be told from no items
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         low = -math.inf if option.minimum is None else option.minimum
         high = math.inf if option.maximum is None else option.maximum

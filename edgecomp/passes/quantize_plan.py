@@ -71,7 +71,10 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
     _check(nodes, exclude)
     kept_float = {n for n in nodes if any(fnmatchcase(str(n.name), p) for p in exclude)}
     reasons = {node: why_float(node) for node in nodes}
-    able = [node for node in nodes if node not in kept_float and reasons[node] is None]
+    left = {node for node in nodes if node in kept_float or reasons[node] is not None}
+    # an activation follows the node it would be computed with: one rounding, not two
+    left |= {tail for node in left if (tail := fused_activation(node)) is not None}
+    able = [node for node in nodes if node not in left]
     if not able:
         shown = [Reason(f"stays float: {r}", str(n.name)) for n, r in reasons.items() if r]
         raise EdgecompError([Reason("nothing in the model can be quantized"), *shown[:10]])

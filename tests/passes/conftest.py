@@ -1,0 +1,93 @@
+"""Small float models in ONNX's text form, and data files to calibrate them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx.parser
+import pytest
+from onnx import numpy_helper
+
+from edgecomp.calibration import CalibrationData
+from edgecomp.importers.onnx import normalise
+from edgecomp.model import Model
+
+Array = npt.NDArray[Any]
+
+
+@pytest.fixture
+def make_model() -> Callable[[str, Mapping[str, Array]], Model]:
+    """Imports a graph given as text, `net (float[4] x) => (float[4] y) {...}`, and constants."""
+
+    def make(text: str, constants: Mapping[str, Array]) -> Model:
+        header = '<ir_version: 10, opset_import: ["" : 21]>'
+        proto = onnx.parser.parse_model(header + text)
+        proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
+        return normalise(proto, {}, {}, "net")
+
+    return make
+
+
+@pytest.fixture
+def make_data(tmp_path: Path) -> Callable[..., CalibrationData]:
+    """Writes arrays, by name, as a data file."""
+
+    def make(**arrays: Array) -> CalibrationData:
+        path = tmp_path / f"data{len(list(tmp_path.glob('data*.npz')))}.npz"
+        np.savez_compressed(path, **arrays)
+        return CalibrationData(path)
+
+    return make
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded source of numbers."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def floats(rng: np.random.Generator) -> Callable[..., Array]:
+    """Normally distributed float32 of a shape."""
+
+    def make(*shape: int, scale: float = 1.0) -> Array:
+        return (rng.normal(size=shape) * scale).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def small_cnn(make_model: Callable[..., Model], floats: Callable[..., Array]) -> Model:
+    """Conv+Relu, MaxPool, depthwise Conv+Clip, residual Add+Relu, global pool, Gemm, Softmax."""
+    text = """
+    net (float[1,3,8,8] x) => (float[1,5] probabilities) {
+        [first] a = Conv <pads = [1, 1, 1, 1]> (x, w1, b1)
+        [first_relu] b = Relu (a)
+        [pool] c = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (b)
+        [depthwise] d = Conv <group = 8, pads = [1, 1, 1, 1]> (c, w2, b2)
+        [depthwise_clip] e = Clip (d, zero, six)
+        [join] f = Add (c, e)
+        [join_relu] g = Relu (f)
+        [mean] h = GlobalAveragePool (g)
+        [flat] i = Flatten (h)
+        [dense] j = Gemm <transB = 1> (i, w3, b3)
+        [softmax] probabilities = Softmax (j)
+    }
+    """
+    return make_model(
+        text,
+        {
+            "w1": floats(8, 3, 3, 3, scale=0.4),
+            "b1": floats(8),
+            "w2": floats(8, 1, 3, 3, scale=0.5),
+            "b2": floats(8),
+            "w3": floats(5, 8),
+            "b3": floats(5),
+            "zero": np.float32(0),
+            "six": np.float32(6),
+        },
+    )
