@@ -13,7 +13,15 @@ from enum import Enum
 import numpy as np
 import onnx_ir as ir
 
-from edgecomp.graph.values import constant_input, dtype_of, input_at, is_constant, shape_of
+from edgecomp.graph.qdq import quantized_source
+from edgecomp.graph.values import (
+    constant_input,
+    dtype_of,
+    elements_of,
+    input_at,
+    is_constant,
+    shape_of,
+)
 
 Limit = Callable[[ir.Node], bool]
 """Holds for a node the integer path takes; its docstring is what a user is told otherwise."""
@@ -47,14 +55,19 @@ class Rule:
     output: tuple[float, int] | None = None
 
 
+def _known(value: ir.Value | None) -> bool:
+    """Whether `value` is constant, or the dequantization of a constant."""
+    return is_constant(value) or is_constant(quantized_source(value))
+
+
 def _constant_weights(node: ir.Node) -> bool:
     """its weights are not constant"""
-    return is_constant(input_at(node, 1))
+    return _known(input_at(node, 1))
 
 
 def _constant_bias(node: ir.Node) -> bool:
     """its bias is not constant"""
-    return input_at(node, 2) is None or is_constant(input_at(node, 2))
+    return input_at(node, 2) is None or _known(input_at(node, 2))
 
 
 def _spatial_rank(node: ir.Node) -> bool:
@@ -64,15 +77,15 @@ def _spatial_rank(node: ir.Node) -> bool:
 
 def _plain_gemm(node: ir.Node) -> bool:
     """it transposes its activations or adds a matrix"""
-    bias = constant_input(node, 2)
-    vector = bias is None or bias.size in (1, *bias.shape[-1:])
+    bias = input_at(node, 2)
+    vector = bias is None or elements_of(bias) in (1, *shape_of(bias)[-1:])
     return node.attributes.get_int("transA", 0) == 0 and vector
 
 
 def _matrix_weights(node: ir.Node) -> bool:
     """its weights are not a matrix"""
-    weights = constant_input(node, 1)
-    return weights is not None and weights.ndim == 2
+    weights = input_at(node, 1)
+    return weights is not None and len(shape_of(weights)) == 2
 
 
 def _last_axis(node: ir.Node) -> bool:
@@ -161,7 +174,10 @@ QUANTIZED_OPS = frozenset(
 
 
 def why_float(node: ir.Node) -> str | None:
-    """Why `node` has no integer meaning, as in "its weights are not constant"; None if it has."""
+    """Why `node` has no integer meaning, as in "its weights are not constant"; None if it has.
+
+    The node may stand in a float graph or between DequantizeLinear and QuantizeLinear.
+    """
     rule = RULES.get(node.op_type) if node.domain == "" else None
     if rule is None:
         return f"there is no integer {node.op_type}"

@@ -20,7 +20,7 @@ from edgecomp.graph.qdq import (
     quantization_of,
     quantized_constant,
 )
-from edgecomp.graph.quantizable import RULES, Role, activation_inputs, fused_activation
+from edgecomp.graph.quantizable import RULES, Role, activation_inputs, fused_activation, why_float
 from edgecomp.model import Model
 from edgecomp.passes.quantize import Quantize
 from edgecomp.reference import Executor
@@ -138,6 +138,7 @@ def test_every_integer_node_stands_between_dequantize_and_quantize(quantized_cnn
     for node in quantized_cnn.graph.graph:
         if node.op_type not in RULES or node.name in ("first_relu", "depthwise_clip", "join_relu"):
             continue
+        assert why_float(node) is None, "what was quantized still has an integer meaning"
         for value in activation_inputs(node):
             assert is_dequantize(value.producer()), node.name
         grid_after(quantized_cnn, str(node.name))
