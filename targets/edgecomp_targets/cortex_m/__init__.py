@@ -65,7 +65,7 @@ class CortexM:
 def _link_alone(symbol: str, processor: Sequence[str], objects: Sequence[str], work: Path) -> bytes:
     """The program linked by itself, with the compiler's support routines it needs."""
     image = "alone.elf"
-    link = ["-nostdlib", "-Wl,--gc-sections", f"-Wl,--entry={symbol}_run", "-Wl,-n"]
+    link = ["-Wl,--gc-sections", f"-Wl,--entry={symbol}_run", "-Wl,-n"]
     zig(["cc", *processor, *link, *objects, "-o", image], work)
     return (work / image).read_bytes()
 

@@ -1,4 +1,4 @@
-"""The bench firmware: what to compile beside a program so that an emulated board runs and counts it."""
+"""The bench firmware: what is compiled beside a program to run and count it on a board."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def firmware(
         compile_flags=(*processor_flags(core), *COMPILE_FLAGS, "-I."),
         link_flags=(
             *processor_flags(core),
-            "-nostdlib",
+            "-rtlib=compiler-rt",
             "-T",
             "firmware.ld",
             "-Wl,--entry=reset_handler",

@@ -19,6 +19,9 @@ from edgecomp_targets.cpu.cores import CORES
 OPTIMIZE = {"speed": "-O3", "balanced": "-O3", "size": "-Os"}
 """Compiler option for each `--optimize`."""
 
+EXPORT = '-DEC_EXPORT=__attribute__((visibility("default")))'
+"""The run function is all the library shows."""
+
 
 @dataclass(frozen=True)
 class Cpu:
@@ -41,7 +44,8 @@ class Cpu:
         """See `Target.build`."""
         core = CORES[device.core]
         processor = ["-target", core.triple, f"-mcpu={core.cpu}"]
-        objects = compile_source(source, [*processor, OPTIMIZE[optimize], "-fPIC"], work)
+        flags = [*processor, OPTIMIZE[optimize], "-fPIC", EXPORT]
+        objects = compile_source(source, flags, work)
         library = f"lib{source.symbol}.so"
         link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
         zig(["cc", *processor, *link, *map(str, objects.paths), "-o", library], work)

@@ -30,7 +30,7 @@ _Noreturn void reset_handler(void) {
 __attribute__((used)) _Noreturn static void report_fault(const uint32_t *frame) {
     static const char digits[] = "0123456789abcdef";
     char text[] = "the core faulted at 0x00000000\n";
-    for (int i = 0; i < 8; ++i) text[21 + i] = digits[(frame[6] >> (28 - 4 * i)) & 15u];
+    for (int i = 0; i < 8; ++i) text[22 + i] = digits[(frame[6] >> (28 - 4 * i)) & 15u];
     host_print(text);
     host_exit(3);
 }
