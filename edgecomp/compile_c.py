@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgecomp.lowering.emit_c import CSource
 from edgecomp.toolchain import zig
 from edgecomp_runtime.elf import read_elf
 from edgecomp_runtime.manifest import Flash
+
+if TYPE_CHECKING:
+    from edgecomp.lowering.emit_c import CSource
 
 # Contraction to fused multiply-add would make float results depend on the core.
 COMMON_FLAGS = (
