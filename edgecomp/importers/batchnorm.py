@@ -30,7 +30,11 @@ def fold_batch_norms(graph: ir.Graph) -> None:
         if affine is None or source is None or source.shape is None:
             continue
         producer = source.producer()
-        if producer is not None and only_reader(source) is node and _fold(graph, producer, *affine):
+        if (
+            producer is not None
+            and only_reader(source) is node
+            and fold_into(graph, producer, *affine)
+        ):
             remove_node(node, source)
         else:
             _as_mul_add(graph, node, source, *affine)
@@ -48,7 +52,7 @@ def _affine(node: ir.Node) -> tuple[Array, Array] | None:
     return s, bias.astype(np.float64) - mean.astype(np.float64) * s
 
 
-def _fold(graph: ir.Graph, layer: ir.Node, s: Array, t: Array) -> bool:
+def fold_into(graph: ir.Graph, layer: ir.Node, s: Array, t: Array) -> bool:
     """Multiply the layer's weights by `s` and add `t` to its bias; False when it has none."""
     weight = constant_input(layer, 1)
     bias = constant_input(layer, 2)

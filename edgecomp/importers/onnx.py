@@ -13,6 +13,7 @@ from onnx_ir.passes import common
 from edgecomp.errors import EdgecompError, raise_if_any
 from edgecomp.graph.signature import input_specs, output_specs
 from edgecomp.history import read_history
+from edgecomp.importers.affine import fold_affine
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.checks import miswired, unsupported
 from edgecomp.importers.folding import fold_constants
@@ -117,6 +118,7 @@ def _simplified(model: ir.Model, named: Collection[str]) -> ir.Model:
     fold_constants(model)
     make_pads_explicit(model.graph)
     fold_batch_norms(model.graph)
+    fold_affine(model.graph)
     fold_pads(model.graph)
     fold_constants(model)
     for each in (common.RemoveUnusedOpsetsPass(), common.OutputFixPass(), common.NameFixPass()):
