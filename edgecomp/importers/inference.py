@@ -86,7 +86,12 @@ def broken(error: Exception) -> Reason:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = _one_sentence(str(cause))
-    return Reason(f"the model breaks the ONNX standard: {text}", fix="export the model again")
+    node = re.search(r"for node\. Name: (.*?) OpType", str(cause))
+    return Reason(
+        f"the model breaks the ONNX standard: {text}",
+        node.group(1) if node else "",
+        "export the model again",
+    )
 
 
 def _inference_reasons(error: Exception) -> list[Reason]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -49,6 +50,10 @@ def read_proto(path: Path) -> onnx.ModelProto:
         raise EdgecompError(
             Reason("the file is no ONNX model, or it is truncated", str(path), "export it again")
         ) from error
+    if not _is_text(proto):
+        raise EdgecompError(
+            Reason("names in the file are not UTF-8: it is damaged", str(path), "export it again")
+        )
     if not proto.HasField("graph") or not proto.graph.node:
         raise EdgecompError(
             Reason("the file holds no ONNX graph with nodes", str(path), "export the model again")
@@ -116,6 +121,20 @@ def _foreign(data: bytes) -> str | None:
                 return None
         return "a text file, not an ONNX model"
     return None
+
+
+def _is_text(proto: onnx.ModelProto) -> bool:
+    """Whether every string in the message is one; protobuf gives bytes for what is not UTF-8."""
+    messages: list[Any] = [proto]
+    while messages:
+        for field, value in messages.pop().ListFields():
+            if field.message_type is not None:
+                messages.extend([value] if hasattr(value, "ListFields") else value)
+            elif field.type == field.TYPE_STRING:
+                texts = [value] if isinstance(value, (str, bytes)) else value
+                if any(isinstance(text, bytes) for text in texts):
+                    return False
+    return True
 
 
 def _wrong_content(tensor: onnx.TensorProto) -> Iterator[Reason]:

@@ -100,6 +100,8 @@ def convert(proto: onnx.ModelProto) -> onnx.ModelProto:
     aside = [n for n in nodes_of(proto) if n.op_type in _UNCHANGED and opset > OPSET]
     for node in aside:
         node.domain = _ASIDE
+    if aside:
+        proto.opset_import.add(domain=_ASIDE, version=1)
     try:
         converted = version_converter.convert_version(proto, OPSET)
     except Exception as error:  # the converter raises RuntimeError and its own ConvertError
@@ -135,6 +137,9 @@ def _expand_newer(proto: onnx.ModelProto) -> onnx.ModelProto:
     expanded: set[tuple[str, str]] = set()
     while newer := {("", n.op_type) for n in nodes_of(proto) if _is_newer(n)} - expanded:
         expanded |= newer
+        for node in nodes_of(proto):
+            if ("", node.op_type) in newer:
+                _write_defaults(node, opset_of(proto))
         typed = onnx.shape_inference.infer_shapes(proto)
         known = {value.name for value in [*typed.graph.input, *typed.graph.value_info]}
         typed.graph.value_info.extend(
@@ -146,6 +151,14 @@ def _expand_newer(proto: onnx.ModelProto) -> onnx.ModelProto:
             typed, sorted(newer), inline_schema_functions=True
         )
     return proto
+
+
+def _write_defaults(node: onnx.NodeProto, opset: int) -> None:
+    """Write down default attributes: the function that defines the operator refers to them."""
+    present = {attribute.name for attribute in node.attribute}
+    for name, attribute in defs.get_schema(node.op_type, opset, node.domain).attributes.items():
+        if name not in present and attribute.default_value.type != onnx.AttributeProto.UNDEFINED:
+            node.attribute.append(attribute.default_value)
 
 
 def _assertion(error: Exception) -> str:
