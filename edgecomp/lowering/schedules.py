@@ -33,33 +33,41 @@ def channel_tile(channels: int, widest: int = 16) -> int:
 def _reduce_inside(func: Any) -> Any:
     """One output at a time: pad rows as they are needed, sum in a register, rescale at once."""
     schedule = s_tir.Schedule(func)
-    names = _block_names(func)
-    out = schedule.get_sblock("out")
-    loops = schedule.get_loops(out)
-    schedule.compute_at(schedule.get_sblock("acc"), loops[-1])
-    if "pad" in names:
-        schedule.compute_at(schedule.get_sblock("pad"), loops[1])
-    accumulator = schedule.get_sblock("acc")
-    schedule.decompose_reduction(accumulator, schedule.get_loops(accumulator)[len(loops)])
+    loops = schedule.get_loops(schedule.get_sblock("out"))
+    inside = _sum_inside(schedule, loops[-1], len(loops))
+    _pad_inside(schedule, loops[1])
+    schedule.decompose_reduction(schedule.get_sblock("acc"), inside[0])
     return schedule.mod["main"]
 
 
 def _channels_inside(func: Any) -> Any:
     """A tile of channels at a time, so that the innermost loop runs over contiguous channels."""
     schedule = s_tir.Schedule(func)
-    names = _block_names(func)
-    out = schedule.get_sblock("out")
-    loops = schedule.get_loops(out)
+    loops = schedule.get_loops(schedule.get_sblock("out"))
     channels = int(schedule.get(loops[-1]).extent)
     outer, _ = schedule.split(loops[-1], [None, channel_tile(channels)])
-    schedule.compute_at(schedule.get_sblock("acc"), outer)
-    if "pad" in names:
-        schedule.compute_at(schedule.get_sblock("pad"), loops[1])
-    accumulator = schedule.get_sblock("acc")
-    inner = schedule.get_loops(accumulator)[len(loops) :]
-    schedule.reorder(*inner[1:], inner[0])
-    schedule.decompose_reduction(accumulator, schedule.get_loops(accumulator)[len(loops)])
+    inside = _sum_inside(schedule, outer, len(loops))
+    _pad_inside(schedule, loops[1])
+    spatial, window = inside[: len(loops)], inside[len(loops) :]
+    schedule.reorder(*window, spatial[-1])
+    schedule.decompose_reduction(schedule.get_sblock("acc"), spatial[0])
     return schedule.mod["main"]
+
+
+def _sum_inside(schedule: Any, loop: Any, depth: int) -> Any:
+    """Sum inside `loop`, the `depth`-th; gives the loops there: the output's axes, then the sum's.
+
+    Loops that turn once are kept, so that every shape has the same loops.
+    """
+    accumulator = schedule.get_sblock("acc")
+    schedule.compute_at(accumulator, loop, preserve_unit_loops=True)
+    return schedule.get_loops(accumulator)[depth:]
+
+
+def _pad_inside(schedule: Any, loop: Any) -> None:
+    """Pad, where the function pads, inside `loop` of the output."""
+    if "pad" in _block_names(schedule.mod["main"]):
+        schedule.compute_at(schedule.get_sblock("pad"), loop, preserve_unit_loops=True)
 
 
 SCHEDULES = {
