@@ -6,10 +6,10 @@ A new pass is its file, its test and one line of `PASSES`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgecomp.errors import EdgecompError, Reason
+from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.passes.base import Pass
 from edgecomp.passes.options import Option, options_of
 from edgecomp.passes.quantize import Quantize
@@ -31,6 +31,23 @@ class PassDescription:
 def describe() -> tuple[PassDescription, ...]:
     """Every pass with its options, in the order of the table."""
     return tuple(PassDescription(n, cls.summary, options_of(cls)) for n, cls in PASSES.items())
+
+
+def parse_passes(specs: Sequence[str]) -> tuple[Pass, ...]:
+    """The passes of several specs, in their order.
+
+    Raises:
+        EdgecompError: with the reasons of all specs that cannot be used.
+    """
+    parsed: list[Pass] = []
+    reasons: list[Reason] = []
+    for spec in specs:
+        try:
+            parsed.append(parse_pass(spec))
+        except EdgecompError as error:
+            reasons.extend(error.reasons)
+    raise_if_any(reasons)
+    return tuple(parsed)
 
 
 def parse_pass(spec: str) -> Pass:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecomp.errors import EdgecompError
-from edgecomp.passes import PASSES, describe, parse_pass
+from edgecomp.passes import PASSES, describe, parse_pass, parse_passes
 from edgecomp.passes.base import Pass
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize import Quantize
@@ -66,6 +66,13 @@ def test_every_mistake_is_told_with_what_is_allowed_and_the_default() -> None:
 def test_an_option_given_twice() -> None:
     with pytest.raises(EdgecompError, match="samples is given twice; give it once"):
         parse_pass("quantize:samples=3,samples=4")
+
+
+def test_the_mistakes_of_several_specs_are_told_together() -> None:
+    with pytest.raises(EdgecompError) as caught:
+        parse_passes(["quantise", "quantize", "quantize:samples=0"])
+    assert len(caught.value.reasons) == 2
+    assert parse_passes(["quantize", "quantize:samples=3"]) == (Quantize(), Quantize(samples=3))
 
 
 def test_an_unknown_pass_lists_those_there_are() -> None:
