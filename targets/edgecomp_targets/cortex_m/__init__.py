@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecomp.compile_c import compile_source, flash_of, write_files
 from edgecomp.device import Device
-from edgecomp.lowering.emit_c import CSource
-from edgecomp.lowering.schedules import schedule_kernel
 from edgecomp.program import Kernel, Program
 from edgecomp.target import Build
 from edgecomp.toolchain import zig
 from edgecomp_runtime.manifest import BufferRecord, Machine, TensorSpec
 from edgecomp_targets.cortex_m.boards import CORES
 from edgecomp_targets.cortex_m.firmware import firmware, processor_flags
+
+if TYPE_CHECKING:
+    from edgecomp.lowering.emit_c import CSource
 
 OPTIMIZE = {"speed": "-O3", "balanced": "-O2", "size": "-Oz"}
 """Compiler option for each `--optimize`."""
@@ -34,6 +36,9 @@ class CortexM:
 
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""
+        # imported here so that listing devices need not wait for TVM
+        from edgecomp.lowering.schedules import schedule_kernel
+
         return schedule_kernel(kernel)
 
     def build(

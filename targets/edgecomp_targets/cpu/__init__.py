@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecomp.compile_c import compile_source, flash_of
 from edgecomp.device import Device
-from edgecomp.lowering.emit_c import CSource
-from edgecomp.lowering.schedules import schedule_kernel
 from edgecomp.program import Kernel, Program
 from edgecomp.target import Build
 from edgecomp.toolchain import zig
 from edgecomp_runtime.manifest import Machine
 from edgecomp_targets.cpu.cores import CORES
+
+if TYPE_CHECKING:
+    from edgecomp.lowering.emit_c import CSource
 
 OPTIMIZE = {"speed": "-O3", "balanced": "-O3", "size": "-Os"}
 """Compiler option for each `--optimize`."""
@@ -36,6 +38,9 @@ class Cpu:
 
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""
+        # imported here so that listing devices need not wait for TVM
+        from edgecomp.lowering.schedules import schedule_kernel
+
         return schedule_kernel(kernel)
 
     def build(
