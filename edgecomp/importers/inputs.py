@@ -202,7 +202,10 @@ def _unknown(name: str, dims: Dims | None) -> Reason:
         for index, dim in enumerate(dims)
         if not isinstance(dim, int)
     ]
-    example = ",".join(str(d) if isinstance(d, int) else (d or "SIZE").upper() for d in dims)
+    example = ",".join(
+        str(d) if isinstance(d, int) else d.upper() if d and d.isidentifier() else "SIZE"
+        for d in dims
+    )
     plural = "dimensions" if len(missing) > 1 else "dimension"
     return Reason(
         f"the size of {plural} {', '.join(missing)} of the input is unknown",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -24,12 +24,34 @@ def name_nodes(graph: onnx.GraphProto) -> None:
             graphs.extend(each for a in node.attribute for each in a.graphs)
 
 
-def name_new_nodes(graph: ir.Graph, known: Collection[str]) -> None:
-    """The same for nodes whose names are not `known`: those the importer's own steps have made."""
+def file_names(graph: onnx.GraphProto) -> dict[str, str]:
+    """The name in the file of every node, by the name it has in the main graph.
+
+    A node of a subgraph gets there when an `If` is inlined, as `<name of the If>_<its name>`.
+    """
+    names: dict[str, str] = {}
+    graphs = [("", graph)]
+    while graphs:
+        prefix, subgraph = graphs.pop()
+        for node in subgraph.node:
+            full = f"{prefix}{node.name}"
+            if node.name:
+                names[full] = node.name
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    graphs.append((f"{full}_", attribute.g))
+    return names
+
+
+def name_new_nodes(graph: ir.Graph, names: Mapping[str, str]) -> None:
+    """Give nodes that are in `names` (see `file_names`) the name in the file, and others their own.
+
+    The others are those that the importer's own steps have made.
+    """
     nodes = list(graph)
     wanted = [
         (
-            node.name if node.name in known else "",
+            names.get(str(node.name)),
             _own(node.op_type, [str(value.name or "") for value in node.outputs]),
         )
         for node in nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from edgecomp.importers.checks import miswired, unsupported
 from edgecomp.importers.folding import fold_constants
 from edgecomp.importers.inference import broken, infer
 from edgecomp.importers.inputs import fix_inputs
-from edgecomp.importers.names import name_new_nodes, name_nodes
+from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
 from edgecomp.importers.onnx_file import read_proto
 from edgecomp.importers.opset import OPSET, OWN_DOMAIN, convert, opset_of, unknown_operators
 from edgecomp.importers.padding import fold_pads, make_pads_explicit
@@ -62,8 +62,7 @@ def normalise(
     history = read_history(proto)
     fix_inputs(proto, shapes, bindings)
     proto = convert(_self_contained(_forget_shapes(proto)))
-    named = {node.name for node in proto.graph.node if node.name}
-    graph = _simplified(ir.from_proto(proto), named)
+    graph = _simplified(ir.from_proto(proto), file_names(proto.graph))
     infer(graph)
     return Model(
         name=name,
@@ -109,10 +108,10 @@ def _self_contained(proto: onnx.ModelProto) -> onnx.ModelProto:
     return sound
 
 
-def _simplified(model: ir.Model, named: Collection[str]) -> ir.Model:
+def _simplified(model: ir.Model, names: Mapping[str, str]) -> ir.Model:
     """Fold and rewrite in place, to the one form that passes and lowering know.
 
-    Nodes that are not among the `named` are made by these steps, and named at the end.
+    Nodes without a name in the file (`names`) are made by these steps, and named at the end.
     """
     model.ir_version = IR_VERSION
     fold_constants(model)
@@ -124,5 +123,5 @@ def _simplified(model: ir.Model, named: Collection[str]) -> ir.Model:
     for each in (common.RemoveUnusedOpsetsPass(), common.OutputFixPass(), common.NameFixPass()):
         each(model)
     model.opset_imports[""] = OPSET
-    name_new_nodes(model.graph, named)
+    name_new_nodes(model.graph, names)
     return model
