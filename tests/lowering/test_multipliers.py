@@ -1,4 +1,4 @@
-"""Real multipliers against TFLite on the edge of two outputs, where one unit of a mantissa shows."""
+"""Real multipliers against TFLite on the edge of two outputs, where a unit of a mantissa shows."""
 
 from __future__ import annotations
 
@@ -111,6 +111,15 @@ def test_dense(tflite_op: Any, source: float, weights: float, multiplier: float,
     np.testing.assert_array_equal(made, np.clip(multiply(bias, factor), -128, 127))
 
 
+# (x, y): x input steps fall between the output steps y and y + 1, but for float32's rounding
+ties = st.tuples(st.integers(1, 255), st.integers(0, 120))
+
+
+def _scale_of_tie(source: float, tie: tuple[int, int]) -> float:
+    """The output's scale."""
+    return float(np.float32(source * tie[0] / (tie[1] + 0.5)))
+
+
 Grid = tuple[float, int]
 grids = st.tuples(single, zero_points)
 
@@ -131,34 +140,36 @@ def _centred(grid: Grid) -> npt.NDArray[np.int64]:
     return EVERY.astype(np.int64) - grid[1]
 
 
-@settings(max_examples=60, deadline=None)
-@given(left=grids, right=grids, coarser=st.floats(-1.0, 2.0), zero_point=zero_points)
-def test_mul(tflite_op: Any, left: Grid, right: Grid, coarser: float, zero_point: int) -> None:
-    result = (float(np.float32(left[0] * right[0] * 10**coarser)), zero_point)
+@settings(max_examples=100, deadline=None)
+@given(left=grids, right=grids, factor=st.integers(1, 255), tie=ties, zero_point=zero_points)
+def test_mul(
+    tflite_op: Any, left: Grid, right: Grid, factor: int, tie: tuple[int, int], zero_point: int
+) -> None:
+    result = (_scale_of_tie(left[0] * right[0] * factor, tie), zero_point)
     product = _centred(left)[:, None] * _centred(right)[None, :]
     want = _clipped(multiply(product, mul_multiplier(left[0], right[0], result[0])), zero_point)
     made = _pairs(tflite_op, "MUL", "MulOptions", left, right, result)
     np.testing.assert_array_equal(made, want)
 
 
-@settings(max_examples=60, deadline=None)
-@given(left=grids, right=grids, result=grids, subtract=st.booleans())
-def test_add_and_sub(tflite_op: Any, left: Grid, right: Grid, result: Grid, subtract: bool) -> None:
+@settings(max_examples=100, deadline=None)
+@given(left=grids, right=grids, tie=ties, zero_point=zero_points, subtract=st.booleans())
+def test_add_and_sub(
+    tflite_op: Any,
+    left: Grid,
+    right: Grid,
+    tie: tuple[int, int],
+    zero_point: int,
+    subtract: bool,
+) -> None:
+    result = (_scale_of_tie(max(left[0], right[0]), tie), zero_point)
     factors = add_multipliers(left[0], right[0], result[0])
     x = multiply(_centred(left) << ADD_LEFT_SHIFT, factors.inputs[0])[:, None]
     y = multiply(_centred(right) << ADD_LEFT_SHIFT, factors.inputs[1])[None, :]
-    want = _clipped(multiply(x - y if subtract else x + y, factors.output), result[1])
+    want = _clipped(multiply(x - y if subtract else x + y, factors.output), zero_point)
     name, table = ("SUB", "SubOptions") if subtract else ("ADD", "AddOptions")
     made = _pairs(tflite_op, name, table, left, right, result)
     np.testing.assert_array_equal(made, want)
-
-
-# An input `steps` from its zero point that falls on half an output step, but for float32's rounding
-ties = st.tuples(st.integers(1, 255), st.integers(0, 120))
-
-
-def _scale_of_tie(source: float, tie: tuple[int, int]) -> float:
-    return float(np.float32(source * tie[0] / (tie[1] + 0.5)))
 
 
 @settings(max_examples=200, deadline=None)

@@ -19,6 +19,8 @@ EVERY = np.arange(-128, 128, dtype=np.int8)
 scales = st.floats(-3.5, 0.0).map(lambda exponent: float(np.float32(10**exponent)))
 zero_points = st.integers(-128, 127)
 quantizations = st.tuples(scales, zero_points)
+# (x, y): x input steps fall between the output steps y and y + 1, but for float32's rounding
+ties = st.tuples(st.integers(1, 255), st.integers(0, 120))
 
 
 def _quantization(scale: float, zero_point: int) -> Quantization:
@@ -65,11 +67,34 @@ def test_table_is_tflites(
     _expect_tflite(tflite_op, EXACT[name], source, result)
 
 
-@settings(max_examples=150, deadline=None)
-@given(source=quantizations, result=quantizations, alpha=st.floats(2**-10, 2.0, width=32))
-def test_leaky_relu_is_tflites(
-    tflite_op: Any, source: tuple[float, int], result: tuple[float, int], alpha: float
+@pytest.mark.parametrize("name", ["relu", "abs"])
+@settings(max_examples=200, deadline=None)
+@given(source=quantizations, tie=ties, zero_point=st.integers(-128, 0))
+def test_table_is_tflites_at_ties(
+    tflite_op: Any, name: str, source: tuple[float, int], tie: tuple[int, int], zero_point: int
 ) -> None:
+    result = (float(np.float32(source[0] * tie[0] / (tie[1] + 0.5))), zero_point)
+    _expect_tflite(tflite_op, EXACT[name], source, result)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    source=quantizations,
+    tie=ties,
+    zero_point=zero_points,
+    alpha=st.floats(2**-10, 2.0, width=32),
+    positive=st.booleans(),
+)
+def test_leaky_relu_is_tflites(
+    tflite_op: Any,
+    source: tuple[float, int],
+    tie: tuple[int, int],
+    zero_point: int,
+    alpha: float,
+    positive: bool,
+) -> None:
+    slope = 1.0 if positive else alpha
+    result = (float(np.float32(source[0] * slope * tie[0] / (tie[1] + 0.5))), zero_point)
     case = ("LeakyRelu", {"alpha": alpha}, "LEAKY_RELU", "LeakyReluOptions", {"Alpha": alpha})
     _expect_tflite(tflite_op, case, source, result)
 
