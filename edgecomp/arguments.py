@@ -1,0 +1,214 @@
+"""The arguments of every sub-command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgecomp import __version__
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every sub-command; `command` of what it returns names the one chosen."""
+    parser = argparse.ArgumentParser(
+        "edgecomp",
+        description="Compile trained models to small, fast programs for edge devices.",
+        epilog="Start with `edgecomp demo`. EDGECOMP_DEBUG=1 shows where an error comes from.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    made = {
+        name: commands.add_parser(name, help=summary, description=summary)
+        for name, summary in SUMMARIES.items()
+    }
+    for command in made.values():
+        command.add_argument("--json", action="store_true", help="print JSON for scripts")
+    for name, add in ARGUMENTS.items():
+        add(made[name])
+    return parser
+
+
+def _demo_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo-out"),
+        metavar="DIR",
+        help="folder for models, data and programs (%(default)s)",
+    )
+
+
+def _inspect_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a model or a .edge artifact")
+    command.add_argument("--device", metavar="NAME", help="the device a model is meant for")
+    _add_model_options(command)
+
+
+def _compress_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
+    _add_pass_options(command, required=True)
+    _add_model_options(command)
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.onnx", help="file to write"
+    )
+
+
+def _compile_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
+    command.add_argument(
+        "--device",
+        required=True,
+        metavar="NAME",
+        help="one of `edgecomp devices`, or a profile of your own that ends in .toml",
+    )
+    _add_pass_options(command, required=False)
+    _add_model_options(command)
+    command.add_argument(
+        "--optimize",
+        choices=("speed", "balanced", "size"),
+        default="balanced",
+        help="what matters (%(default)s)",
+    )
+    command.add_argument("--ram", metavar="SIZE", help="RAM it may take, as in 32K")
+    command.add_argument(
+        "--io",
+        choices=("integer", "float"),
+        default="integer",
+        help="what a quantized program takes and gives (%(default)s)",
+    )
+    command.add_argument(
+        "--input-layout", choices=("nchw", "nhwc"), help="order of images (the model's)"
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT.edge",
+        help="file to write (MODEL.edge, in the current folder)",
+    )
+
+
+def _run_arguments(command: argparse.ArgumentParser) -> None:
+    _add_artifact(command)
+    command.add_argument("--input", type=Path, required=True, metavar="X.npz", help="samples")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="Y.npz", help="file to write"
+    )
+    _add_link(command)
+
+
+def _verify_arguments(command: argparse.ArgumentParser) -> None:
+    _add_artifact(command)
+    command.add_argument(
+        "--against", type=Path, required=True, metavar="MODEL", help="what it should compute"
+    )
+    command.add_argument("--data", type=Path, required=True, metavar="X.npz", help="samples")
+    _add_sample_limit(command)
+    _add_model_options(command)
+
+
+def _evaluate_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a model or a .edge artifact")
+    command.add_argument(
+        "--data", type=Path, required=True, metavar="T.npz", help="samples with `labels`"
+    )
+    _add_sample_limit(command)
+    _add_model_options(command)
+
+
+def _bench_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "artifacts", type=Path, nargs="+", metavar="OUT.edge", help="artifacts to measure"
+    )
+    command.add_argument("--input", type=Path, metavar="X.npz", help="samples to measure with")
+    command.add_argument(
+        "--repeat", type=int, default=50, metavar="N", help="timed inferences (%(default)s)"
+    )
+    command.add_argument(
+        "--warmup", type=int, default=5, metavar="N", help="before them (%(default)s)"
+    )
+    _add_link(command)
+
+
+def _add_artifact(command: argparse.ArgumentParser) -> None:
+    command.add_argument("artifact", type=Path, metavar="OUT.edge", help="the artifact")
+
+
+def _add_link(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--on",
+        metavar="LINK",
+        help="native:, unicorn:, qemu: or ssh://user@host:port; by default what fits",
+    )
+
+
+def _add_sample_limit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--samples", type=int, metavar="N", help="take at most N samples, evenly spread"
+    )
+
+
+def _add_pass_options(command: argparse.ArgumentParser, required: bool) -> None:
+    command.add_argument(
+        "-p",
+        "--pass",
+        dest="passes",
+        action="append",
+        default=[],
+        required=required,
+        metavar="PASS",
+        help="a pass with its options, as in quantize:estimator=mse; may be repeated",
+    )
+    command.add_argument(
+        "--data", type=Path, metavar="D.npz", help="samples for passes that calibrate"
+    )
+
+
+def _add_model_options(command: argparse.ArgumentParser) -> None:
+    options = command.add_argument_group("of the model")
+    options.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="NAME=1,3,224,224",
+        help="static shape of an input; may be repeated",
+    )
+    options.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="turn an input into a constant; may be repeated",
+    )
+    options.add_argument(
+        "--preprocess",
+        metavar="SPEC",
+        help="what makes inputs of uint8 recordings, as in scale=1/255,mean=0.5,layout=nchw",
+    )
+
+
+SUMMARIES: Mapping[str, str] = {
+    "demo": "compile a trained model for three kinds of device, run and compare it",
+    "devices": "list the devices there are profiles of",
+    "targets": "list the kinds of silicon and their cores",
+    "passes": "list the compression passes and their options",
+    "inspect": "show what a model or an artifact is made of",
+    "compress": "apply compression passes to a model",
+    "compile": "compile a model for a device",
+    "run": "run an artifact on the samples of a data file",
+    "verify": "compare an artifact with a model",
+    "evaluate": "measure the accuracy of a model or an artifact",
+    "bench": "measure latency, instructions and energy",
+}
+
+ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "demo": _demo_arguments,
+    "inspect": _inspect_arguments,
+    "compress": _compress_arguments,
+    "compile": _compile_arguments,
+    "run": _run_arguments,
+    "verify": _verify_arguments,
+    "evaluate": _evaluate_arguments,
+    "bench": _bench_arguments,
+}

@@ -1,0 +1,64 @@
+"""`edgecomp compress`: passes applied to a model, ONNX in and ONNX out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecomp.calibration import CalibrationData
+from edgecomp.commands.model_file import ModelFile, check_output
+from edgecomp.compress import Statistics, compress, save_model, statistics
+from edgecomp.passes import parse_passes
+from edgecomp.progress import Progress
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What the passes did.
+
+    Attributes:
+        output: the ONNX file written.
+        passes: the spec of every pass the model has been through.
+        before, after: what the model costs.
+    """
+
+    output: Path
+    passes: tuple[str, ...]
+    before: Statistics
+    after: Statistics
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of the contract, the passes and the file."""
+        return {
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+            "passes": list(self.passes),
+            "output": str(self.output),
+        }
+
+
+def compress_file(
+    file: ModelFile, specs: Sequence[str], data: Path | None, output: Path, progress: Progress
+) -> Compressed:
+    """Apply passes to a model file and write another.
+
+    Args:
+        file: the model.
+        specs: the passes, in order.
+        data: samples for passes that calibrate.
+        output: the ONNX file to write, whole or not at all.
+        progress: who is told how far it is.
+
+    Raises:
+        EdgecompError, InputError: all that is wrong with the options, the model or the data.
+    """
+    check_output(output, ".onnx")
+    passes = parse_passes(specs)
+    preprocess = file.parsed_preprocess()
+    model = file.load()
+    samples = None if data is None else CalibrationData(data, preprocess)
+    after = compress(model, passes, samples, progress)
+    save_model(after, output)
+    return Compressed(output, after.history, statistics(model), statistics(after))

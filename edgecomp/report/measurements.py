@@ -1,0 +1,122 @@
+"""Reports of `run`, `verify`, `evaluate`, `bench` and `demo`: what programs do."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from edgecomp.commands.bench import Benched
+from edgecomp.commands.demo import DemoResult
+from edgecomp.commands.evaluate import Evaluated
+from edgecomp.commands.run import Ran
+from edgecomp.commands.verify import Verified
+from edgecomp.report.tables import Lines, facts, table
+from edgecomp.report.units import NONE, bytes_text, count_text, share_text, small_text
+from edgecomp_runtime.measure import Measurement
+
+
+def run_lines(result: Ran) -> Lines:
+    """What was run."""
+    yield Text(f"{result.output}: outputs of {result.samples} samples")
+
+
+def verify_lines(result: Verified) -> Lines:
+    """A verdict on each output."""
+    yield table(
+        f"{result.samples} samples",
+        ("output", "exact", "largest error#", "in steps#", "SQNR#", "same top-1#"),
+        [
+            (
+                v.name,
+                "yes" if v.exact else "no",
+                f"{v.max_abs_error:.6g}",
+                count_text(v.max_steps),
+                NONE if v.sqnr_db is None else f"{v.sqnr_db:.1f} dB",
+                share_text(v.top1_agreement),
+            )
+            for v in result.outputs
+        ],
+    )
+
+
+def evaluation_lines(result: Evaluated) -> Lines:
+    """How good it is."""
+    yield Text(
+        f"accuracy {share_text(result.accuracy)} "
+        f"({result.correct} of {result.samples} samples, output {result.output})"
+    )
+
+
+def bench_lines(result: Benched) -> Lines:
+    """What was measured; a modelled figure says so on its own line."""
+    for path, measurement in result.measurements:
+        yield Text(str(path), style="bold")
+        yield facts(_measured(measurement))
+        rows = [
+            (op.name, op.op, count_text(op.instructions), count_text(op.cycles))
+            for op in measurement.per_op
+            if op.instructions is not None
+        ]
+        if rows:
+            yield table("", ("node", "operator", "instructions#", "cycles (modelled)#"), rows)
+
+
+def _measured(measurement: Measurement) -> list[tuple[str, str]]:
+    environment = measurement.environment
+    pairs = [("device", f"{measurement.device} on {measurement.link}")]
+    if measurement.instructions is not None:
+        pairs.append(("instructions", f"{count_text(measurement.instructions)} (exact)"))
+    if measurement.cycles is not None:
+        pairs.append(("cycles", f"{count_text(measurement.cycles)} (modelled)"))
+    kind = measurement.latency_kind
+    for percent in (50, 90, 99) if len(measurement.samples_s) > 1 else (50,):
+        latency = small_text(measurement.percentile_s(percent), "s")
+        name = f"latency p{percent}" if len(measurement.samples_s) > 1 else "latency"
+        pairs.append((name, f"{latency} ({kind})"))
+    if measurement.stack_bytes is not None:
+        pairs.append(("stack", f"{bytes_text(measurement.stack_bytes)} (seen)"))
+    energy = measurement.energy
+    pairs.append(("energy", f"{small_text(energy.joules, 'J')} ({energy.kind}: {energy.meter})"))
+    about = (environment.cpu_model, environment.kernel, environment.governor)
+    pairs.append(("environment", ", ".join(fact for fact in about if fact)))
+    return pairs
+
+
+def demo_lines(result: DemoResult) -> Lines:
+    """One row for each device, and what to try next."""
+    samples = result.devices[0].samples
+    yield Text("One trained model, three kinds of device", style="bold")
+    yield Text(
+        f"A digit classifier of {count_text(result.params)} parameters and "
+        f"{count_text(result.macs)} multiply-accumulates, quantized to int8.\n"
+        f"Accuracy on {samples} test digits, by onnxruntime: "
+        f"float {share_text(result.float_accuracy.accuracy)}, "
+        f"int8 {share_text(result.int8_accuracy.accuracy)}."
+    )
+    columns = ("device", "ran on", "int8 accuracy#", "instructions#", "latency#", "energy#")
+    yield table(
+        "",
+        (*columns, "flash#", "RAM#"),
+        [
+            (
+                d.device.name,
+                "this machine" if d.measurement.link == "native:" else "emulator",
+                share_text(d.accuracy),
+                count_text(d.measurement.instructions),
+                f"{small_text(d.measurement.percentile_s(50), 's')} {d.measurement.latency_kind}",
+                f"{small_text(d.measurement.energy.joules, 'J')} {d.measurement.energy.kind}",
+                bytes_text(d.manifest.flash.flash_bytes),
+                bytes_text(d.manifest.memory.ram_bytes),
+            )
+            for d in result.devices
+        ],
+    )
+    yield Text(
+        f"The {len(result.devices)} programs gave identical outputs, bit for bit, for all "
+        f"{samples} digits. Models, data and programs are in {result.folder}.",
+        style="green",
+    )
+    yield Text(f"\nNext: edgecomp inspect {result.devices[-1].artifact}")
+    yield Text(
+        "      edgecomp compile YOUR_MODEL.onnx --device raspberrypi_4b -p quantize "
+        "--data YOUR_SAMPLES.npz"
+    )

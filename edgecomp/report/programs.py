@@ -1,0 +1,170 @@
+"""Reports of `inspect`, `compress` and `compile`: models and the programs made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from edgecomp.commands.compile import Compiled
+from edgecomp.commands.compress import Compressed
+from edgecomp.commands.inspect import ArtifactInspection, ModelInspection
+from edgecomp.report.tables import Lines, facts, table
+from edgecomp.report.units import bytes_text, count_text, shape_text
+from edgecomp_runtime.manifest import BufferRecord, Manifest, TensorSpec
+
+MAP_WIDTH = 40
+"""Characters of the longest bar of a memory map."""
+
+
+def inspection_lines(result: ModelInspection | ArtifactInspection) -> Lines:
+    """A model or an artifact: its signature, its sizes, and a row for each operator."""
+    return _model(result) if isinstance(result, ModelInspection) else _artifact(result)
+
+
+def compressed_lines(result: Compressed) -> Lines:
+    """What passes did to a model."""
+    before, after = result.before, result.after
+    rows = [
+        ("parameters", count_text(before.params), count_text(after.params)),
+        ("MACs", count_text(before.macs), count_text(after.macs)),
+        ("constants", bytes_text(before.bytes), bytes_text(after.bytes)),
+    ]
+    yield table("", ("", "before#", "after#"), rows)
+    yield facts([("passes", ", ".join(result.passes) or "none"), ("written", str(result.output))])
+
+
+def compiled_lines(result: Compiled) -> Lines:
+    """What was compiled, and what it needs."""
+    manifest = result.manifest
+    yield Text(f"{manifest.name} for {manifest.device}", style="bold")
+    yield from _signature(manifest.inputs, manifest.outputs)
+    operators = f"{result.ops('integer')} integer, {result.ops('float')} float"
+    yield facts(
+        [
+            *_sizes(manifest),
+            ("operators", operators),
+            ("written", f"{result.output} ({bytes_text(result.file_bytes)})"),
+            ("time", f"{result.seconds:.1f} s"),
+        ]
+    )
+
+
+def _model(result: ModelInspection) -> Lines:
+    summary = result.summary
+    yield Text(summary.name, style="bold")
+    yield from _signature(summary.inputs, summary.outputs)
+    pairs = [
+        ("parameters", count_text(summary.params)),
+        ("constants", bytes_text(summary.bytes)),
+        ("MACs", count_text(summary.macs)),
+        ("passes", ", ".join(result.passes) or "none"),
+    ]
+    if result.device is not None:
+        flash = bytes_text(result.device.memory.flash_bytes.value)
+        verdict = "fit" if result.fits_flash else "do not fit"
+        pairs.append((result.device.name, f"the constants {verdict} its flash ({flash})"))
+    yield facts(pairs)
+    shown = [op for op in summary.nodes if result.where[op.name] != "folded"]
+    yield table(
+        "",
+        ("node", "operator", "output", "MACs#", "parameters#", "runs in", "once quantized"),
+        [
+            (
+                op.name,
+                op.op,
+                shape_text(op.shape),
+                count_text(op.macs),
+                count_text(op.params),
+                result.where[op.name],
+                _once_quantized(result, op.name),
+            )
+            for op in shown
+        ],
+    )
+
+
+def _once_quantized(result: ModelInspection, name: str) -> str:
+    if result.where[name] == "integer":
+        return "integer"
+    why = result.why_float.get(name)
+    return "integer" if why is None else f"float: {why}"
+
+
+def _artifact(result: ArtifactInspection) -> Lines:
+    manifest = result.manifest
+    yield Text(f"{manifest.name} for {manifest.device}", style="bold")
+    yield from _signature(manifest.inputs, manifest.outputs)
+    yield facts([*_sizes(manifest), ("file", bytes_text(result.file_bytes))])
+    yield _op_table(manifest)
+    yield _memory_map(manifest)
+
+
+def _signature(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Lines:
+    for kind, specs in (("input", inputs), ("output", outputs)):
+        for spec in specs:
+            quantized = (
+                ""
+                if spec.scale is None
+                else f", scale {spec.scale:.6g}, zero point {spec.zero_point}"
+            )
+            layout = f" {spec.layout}" if spec.layout else ""
+            yield facts(
+                [(kind, f"{spec.name}: {spec.dtype} {shape_text(spec.shape)}{layout}{quantized}")]
+            )
+
+
+def _sizes(manifest: Manifest) -> list[tuple[str, str]]:
+    flash, memory = manifest.flash, manifest.memory
+    sizes = [
+        (
+            "flash",
+            f"{count_text(flash.flash_bytes)} bytes: weights {count_text(flash.weights_bytes)}, "
+            f"code {count_text(flash.code_bytes)}",
+        ),
+        (
+            "RAM",
+            f"{count_text(memory.ram_bytes)} bytes: arena {count_text(memory.arena_bytes)}, "
+            f"stack {count_text(memory.stack_bytes)}, state {count_text(memory.state_bytes)}",
+        ),
+        ("MACs", count_text(manifest.macs)),
+        ("processor", f"{manifest.machine.cpu} ({manifest.machine.isa})"),
+        ("passes", ", ".join(manifest.passes) or "none"),
+    ]
+    if manifest.preprocess:
+        sizes.append(("preprocess", manifest.preprocess))
+    return sizes
+
+
+def _op_table(manifest: Manifest) -> Table:
+    return table(
+        "",
+        ("node", "operator", "runs in", "MACs#", "weights#", "kernel"),
+        [
+            (op.name, op.op, op.where, count_text(op.macs), count_text(op.weights_bytes), op.kernel)
+            for op in manifest.ops
+        ],
+    )
+
+
+def _memory_map(manifest: Manifest) -> Table:
+    """The arena: each buffer where it lies, over the calls it lives through."""
+    calls = max(len(manifest.ops), 1)
+    return table(
+        "arena",
+        ("buffer", "offset#", "bytes#", "alive from call to call"),
+        [
+            (b.name, count_text(b.offset), count_text(b.bytes), _life(b, calls))
+            for b in sorted(manifest.memory.buffers, key=lambda b: (b.first, b.offset))
+        ],
+    )
+
+
+def _life(buffer: BufferRecord, calls: int) -> str:
+    """A bar over the calls, each of them a character where they are few."""
+    width = min(calls, MAP_WIDTH)
+    first = buffer.first * width // calls
+    last = min(buffer.last * width // calls, width - 1)
+    bar = "".join("█" if first <= place <= last else "·" for place in range(width))
+    return f"{bar} {buffer.first}-{buffer.last}"

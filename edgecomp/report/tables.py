@@ -1,0 +1,38 @@
+"""Tables and lists of facts, drawn alike everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.box import ROUNDED
+from rich.console import RenderableType
+from rich.table import Table
+
+Lines = Iterable[RenderableType]
+"""What a report is made of: things rich can print, from top to bottom."""
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table; a column whose name ends in `#` is flush right, the mark left out."""
+    made = Table(title=title or None, box=ROUNDED, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        number = column.endswith("#")
+        made.add_column(
+            column.removesuffix("#"),
+            justify="right" if number else "left",
+            style="cyan" if index == 0 else "",
+            overflow="fold",
+        )
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Names and values below each other, without lines."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(name, value)
+    return made
