@@ -1,44 +1,26 @@
-"""Runs Cortex-M bench firmware on a board that QEMU emulates, many samples in one boot."""
+"""Runs Cortex-M programs on emulated boards, by QEMU; many samples in one boot."""
 
 from __future__ import annotations
 
-import math
-import shutil
 import struct
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgecomp_runtime.artifact import Artifact
-from edgecomp_runtime.elf import read_elf
+from edgecomp_runtime.elf import Elf, read_elf
 from edgecomp_runtime.engines import Counts
+from edgecomp_runtime.engines.board import Board, board_of, boot, find_emulator
+from edgecomp_runtime.engines.instructions import kernel_symbols
 from edgecomp_runtime.engines.signature import checked_inputs
 from edgecomp_runtime.errors import ArtifactError, InputError
-from edgecomp_runtime.manifest import TensorSpec
 
 Array = npt.NDArray[Any]
 
-_COMMAND = "qemu-system-arm"
-# With `-icount shift=N` the board's clock advances 2**N ns for each instruction. With 8, one
-# instruction is more than five ticks of the slowest board's timer (20 MHz), so that the at most
-# two ticks lost in four readings cannot change the rounded number of instructions.
-_CLOCK_SHIFT = 8
 _BOOT_SECONDS = 60.0
 _SAMPLE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class _Board:
-    """What the image says of the board it is for."""
-
-    machine: str
-    timer_hz: int
 
 
 class QemuEngine:
@@ -58,13 +40,9 @@ class QemuEngine:
     def __init__(self, artifact: Artifact, seconds: float | None = None) -> None:
         self._artifact = artifact
         self._seconds = seconds
-        self._board = _board(artifact)
-        command = shutil.which(_COMMAND)
-        if command is None:
-            raise InputError(
-                f"{_COMMAND} is not installed: install the Debian package qemu-system-arm"
-            )
-        self._command = command
+        self._image = artifact.read(artifact.manifest.program)
+        self._elf, self._board = _firmware(artifact, self._image)
+        self._command = find_emulator()
         self._closed = False
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -78,119 +56,82 @@ class QemuEngine:
             InputError: an input has another shape or dtype than the manifest says.
             ArtifactError: the program faulted, did not end in time, or overran its stack.
         """
-        return [self._arrays(record[4:]) for record in self._records(samples)[0]]
+        return self._boot(samples)[0]
 
     def count(self, inputs: Sequence[Array]) -> Counts:
         """Run one inference and count every instruction; see `CountingEngine.count`.
 
         Instructions are those from the program's entry to its return, both included: the
-        firmware reads a timer around the call, and around a call that only returns. The timer
-        cannot tell calls apart, so `per_op` is empty.
+        firmware reads a timer around the call, and around a call that only returns. A second
+        inference times each operator's kernel in the same way.
         """
-        (record,), empty_ticks, stack_bytes = self._records([inputs])
-        ticks = struct.unpack_from("<I", record)[0]
-        ticks_per_instruction = self._board.timer_hz * 2**_CLOCK_SHIFT / 1e9
-        instructions = round((ticks - empty_ticks) / ticks_per_instruction) + 1
-        return Counts(instructions, (), stack_bytes)
+        manifest = self._artifact.manifest
+        kernels = kernel_symbols(self._elf, manifest.symbol, [op.kernel for op in manifest.ops])
+        _, (ticks,), tail = self._boot([inputs], [kernel.address for kernel in kernels])
+        empty, stack_bytes, *watched = tail
+        # what an empty function takes was taken off, its one instruction too
+        per_op = tuple(self._board.instructions(t - watched[0]) + 1 for t in watched[1:] if t)
+        return Counts(
+            instructions=self._board.instructions(ticks - empty) + 1,
+            per_op=per_op if len(per_op) == len(kernels) else (),
+            stack_bytes=stack_bytes,
+        )
 
     def close(self) -> None:
         """Nothing is held between runs. May be called twice."""
         self._closed = True
 
-    def _records(self, samples: Sequence[Sequence[Array]]) -> tuple[list[bytes], int, int]:
-        """What the firmware wrote: a record for each sample, ticks of an empty call, stack bytes.
+    def _boot(
+        self, samples: Sequence[Sequence[Array]], watch: Sequence[int] = ()
+    ) -> tuple[list[list[Array]], list[int], tuple[int, ...]]:
+        """Boot the board on `samples`, and once more on the last with the functions at `watch`.
 
-        A record is the timer's ticks as uint32, and the outputs.
+        Returns:
+            The outputs and the ticks of each sample; then ticks of an empty run, the deepest stack
+            in bytes, and if functions were watched, ticks of an empty one and of each of them.
         """
         if self._closed:
             raise InputError("the engine is closed; open a new session")
-        manifest = self._artifact.manifest
-        checked = [checked_inputs(sample, manifest.inputs) for sample in samples]
-        request = struct.pack("<I", len(samples)) + b"".join(
-            array.tobytes() for sample in checked for array in sample
+        specs = self._artifact.manifest.inputs
+        packed = [
+            b"".join(array.tobytes() for array in checked_inputs(sample, specs))
+            for sample in samples
+        ]
+        header = struct.pack(f"<{2 + len(watch)}I", len(samples), len(watch), *watch)
+        request = b"".join([header, *packed, *(packed[-1:] if watch else [])])
+        seconds = self._seconds or _BOOT_SECONDS + _SAMPLE_SECONDS * len(samples)
+        try:
+            answer = boot(self._command, self._board, self._image, request, seconds)
+        except ArtifactError as error:
+            raise ArtifactError(f"{self._artifact.path}: {error}") from None
+        return self._decode(answer, len(samples), len(watch))
+
+    def _decode(
+        self, answer: bytes, samples: int, watched: int
+    ) -> tuple[list[list[Array]], list[int], tuple[int, ...]]:
+        """What the firmware wrote; see `_boot`."""
+        specs = self._artifact.manifest.outputs
+        record = np.dtype(
+            [("ticks", "<u4")] + [(f"{i}", s.dtype, s.shape) for i, s in enumerate(specs)]
         )
-        answer = self._boot(request, len(samples))
-        record_bytes = 4 + sum(_bytes(spec) for spec in manifest.outputs)
-        if len(answer) != record_bytes * len(samples) + 8:
+        tail = struct.Struct(f"<{2 + (1 + watched if watched else 0)}I")
+        if len(answer) != record.itemsize * samples + tail.size:
             raise ArtifactError(
-                f"{self._artifact.path}: the firmware wrote {len(answer)} bytes, "
-                f"not {record_bytes * len(samples) + 8}; compile the model again"
+                f"{self._artifact.path}: the firmware wrote {len(answer)} bytes, not "
+                f"{record.itemsize * samples + tail.size}; compile the model again"
             )
-        records = [
-            answer[start : start + record_bytes]
-            for start in range(0, record_bytes * len(samples), record_bytes)
-        ]
-        empty_ticks, stack_bytes = struct.unpack_from("<II", answer, len(answer) - 8)
-        return records, empty_ticks, stack_bytes
-
-    def _boot(self, request: bytes, samples: int) -> bytes:
-        """Boot the board in a folder of its own; returns the file the firmware wrote there."""
-        seconds = self._seconds or _BOOT_SECONDS + _SAMPLE_SECONDS * samples
-        with tempfile.TemporaryDirectory(prefix="edgecomp-") as name:
-            folder = Path(name)
-            image = folder / "firmware.elf"
-            image.write_bytes(self._artifact.read(self._artifact.manifest.program))
-            (folder / "edgecomp.in").write_bytes(request)
-            try:
-                # on any exception, an interrupt included, run() kills the process and waits
-                done = subprocess.run(
-                    self._arguments(image),
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=seconds,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise ArtifactError(
-                    f"{self._artifact.path}: the program did not end in {seconds:g} s on the "
-                    f"emulated board {self._board.machine}"
-                ) from None
-            if done.returncode != 0:
-                said = " ".join((done.stderr + done.stdout).split()) or "nothing"
-                raise ArtifactError(
-                    f"{self._artifact.path}: {_COMMAND} ended with status {done.returncode} on "
-                    f"the board {self._board.machine} and said: {said}"
-                )
-            return (folder / "edgecomp.out").read_bytes()
-
-    def _arguments(self, image: Path) -> list[str]:
-        return [
-            self._command,
-            *("-machine", self._board.machine),
-            *("-icount", f"shift={_CLOCK_SHIFT}"),
-            *("-semihosting-config", "enable=on,target=native"),
-            *("-nographic", "-monitor", "none", "-serial", "none"),
-            *("-kernel", str(image)),
-        ]
-
-    def _arrays(self, data: bytes) -> list[Array]:
-        """The outputs that lie one after another in `data`."""
-        arrays, start = [], 0
-        for spec in self._artifact.manifest.outputs:
-            array = np.frombuffer(data, spec.dtype, math.prod(spec.shape), start)
-            arrays.append(array.reshape(spec.shape).copy())
-            start += _bytes(spec)
-        return arrays
+        records = np.frombuffer(answer, record, samples)
+        outputs = [[np.array(row[f"{i}"]) for i in range(len(specs))] for row in records]
+        return outputs, records["ticks"].tolist(), tail.unpack(answer[-tail.size :])
 
 
-def _bytes(spec: TensorSpec) -> int:
-    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
-
-
-def _board(artifact: Artifact) -> _Board:
-    """The board, from the image's constants `bench_machine` and `bench_timer_hz`."""
-    manifest = artifact.manifest
+def _firmware(artifact: Artifact, image: bytes) -> tuple[Elf, Board]:
+    """The image, and the board it is for."""
     try:
-        elf = read_elf(artifact.read(manifest.program))
-        name, rate = elf.symbol("bench_machine"), elf.symbol("bench_timer_hz")
-        machine = elf.read(name.address, name.bytes).rstrip(b"\0").decode("ascii")
-        return _Board(machine, int.from_bytes(elf.read(rate.address, 4), "little"))
-    except ArtifactError:
-        raise
+        elf = read_elf(image)
+        return elf, board_of(elf)
     except ValueError as error:
         raise ArtifactError(
-            f"{artifact.path}: {manifest.program} is no bench firmware ({error}); only programs "
-            "for a Cortex-M run under the link qemu:"
+            f"{artifact.path}: {artifact.manifest.program} is no bench firmware ({error}); only "
+            "programs for a Cortex-M run under the link qemu:"
         ) from error

@@ -34,6 +34,7 @@ def test_counts_are_those_of_the_other_emulator(core: str, image: Build, sample:
     board = QemuEngine(image(core)).count(sample)
     process = UnicornEngine(image(core)).count(sample)
     assert board.instructions == process.instructions
+    assert board.per_op == process.per_op
     assert board.stack_bytes == process.stack_bytes
 
 
@@ -42,6 +43,9 @@ def test_count_is_repeatable_on_the_cortex_m55(image: Build, sample: Sample) -> 
     first = engine.count(sample)
     assert first == engine.count(sample)
     assert first.instructions > 500
+    assert len(first.per_op) == 5
+    assert first.per_op[0] == first.per_op[4]
+    assert 0 < first.instructions - sum(first.per_op) < 100
     assert first.stack_bytes is not None
     assert first.stack_bytes >= 1000
 

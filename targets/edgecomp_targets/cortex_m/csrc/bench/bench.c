@@ -1,8 +1,11 @@
 /* Bench firmware: runs the model on every sample of a host file, and counts.
  *
- * Reads `edgecomp.in`: uint32 number of samples, then for each sample all inputs, in order.
- * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs;
- * at the end uint32 ticks of an empty run and uint32 deepest stack in bytes.
+ * Reads `edgecomp.in`: uint32 number of samples, uint32 number of functions to watch and their
+ * addresses, then all inputs, in order, for each sample; and, if there are functions to watch, for
+ * one more run in which each of them is timed.
+ * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs; then
+ * uint32 ticks of an empty run and uint32 deepest stack in bytes; then, if functions were watched,
+ * uint32 ticks of an empty watched function, and of each of those (0 if it was not called).
  * Inputs and outputs lie in the arena, where the memory plan reserved room for them.
  *
  * `bench_model.h` is generated: it includes the model's header and defines BENCH_RUN,
@@ -12,6 +15,7 @@
 
 #include "semihosting.h"
 #include "timer.h"
+#include "watch.h"
 
 typedef struct {
     uint32_t offset;
@@ -26,12 +30,14 @@ typedef void (*run_function)(const void *inputs, const void *outputs, void *aren
 
 extern uint32_t __stack_bottom[];
 
-/* Read by the emulator's driver from the image: the board this runs on, and its timer's rate. */
+/* Read from the image by the emulator's driver: the board this runs on, and its timer's rate. */
 __attribute__((used)) const char bench_machine[] = BENCH_MACHINE;
 __attribute__((used)) const uint32_t bench_timer_hz = BENCH_TIMER_HZ;
 
 static const uint32_t PAINT = 0xA5C35A3Cu;
 static const uint32_t *stack_at_call;
+enum { WATCH_LIMIT = 4096 };
+static uint32_t watched[WATCH_LIMIT], watched_ticks[1 + WATCH_LIMIT];
 static uint8_t arena[BENCH_ARENA_BYTES] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
 static void *input_pointers[COUNT(bench_inputs)];
 static void *output_pointers[COUNT(bench_outputs)];
@@ -74,11 +80,19 @@ static void send(int32_t file, const void *from, uint32_t bytes) {
     if (host_write(file, from, bytes) != 0) fail("edgecomp.out cannot be written\n");
 }
 
-static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
+static void receive_inputs(int32_t in) {
     for (size_t i = 0; i < COUNT(bench_inputs); ++i)
         receive(in, input_pointers[i], bench_inputs[i].bytes);
-    const uint32_t ticks = measure((run_function)BENCH_RUN);
+}
+
+static void check_timer(void) {
     if (timer_wrapped()) fail("one inference takes longer than the board's timer can count\n");
+}
+
+static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
+    receive_inputs(in);
+    const uint32_t ticks = measure((run_function)BENCH_RUN);
+    check_timer();
     const uint32_t used = stack_used();
     if (*(volatile uint32_t *)__stack_bottom != PAINT) fail("the stack overflowed\n");
     if (used > *deepest) *deepest = used;
@@ -87,20 +101,39 @@ static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
         send(out, output_pointers[i], bench_outputs[i].bytes);
 }
 
+static void run_watched(int32_t in, int32_t out, uint32_t count) {
+    const uint32_t nothing = (uint32_t)run_nothing & ~1u;
+    watch_begin(&nothing, 1, watched_ticks);
+    measure(run_nothing);
+    receive_inputs(in);
+    watch_begin(watched, count, watched_ticks + 1);
+    measure((run_function)BENCH_RUN);
+    check_timer();
+    send(out, watched_ticks, (1 + count) * (uint32_t)sizeof watched_ticks[0]);
+}
+
+static int32_t open_file(const char *name, uint32_t name_bytes, uint32_t mode) {
+    const int32_t file = host_open(name, name_bytes, mode);
+    if (file < 0) fail("edgecomp.in or edgecomp.out cannot be opened\n");
+    return file;
+}
+
 int main(void) {
     static const char in_name[] = "edgecomp.in", out_name[] = "edgecomp.out";
-    const int32_t in = host_open(in_name, sizeof in_name - 1, OPEN_READ_BINARY);
-    const int32_t out = host_open(out_name, sizeof out_name - 1, OPEN_WRITE_BINARY);
-    if (in < 0 || out < 0) fail("edgecomp.in or edgecomp.out cannot be opened\n");
+    const int32_t in = open_file(in_name, sizeof in_name - 1, OPEN_READ_BINARY);
+    const int32_t out = open_file(out_name, sizeof out_name - 1, OPEN_WRITE_BINARY);
     for (size_t i = 0; i < COUNT(bench_inputs); ++i)
         input_pointers[i] = arena + bench_inputs[i].offset;
     for (size_t i = 0; i < COUNT(bench_outputs); ++i)
         output_pointers[i] = arena + bench_outputs[i].offset;
-    uint32_t samples = 0, deepest = 0;
-    receive(in, &samples, sizeof samples);
-    while (samples-- != 0) run_sample(in, out, &deepest);
+    uint32_t header[2], deepest = 0;
+    receive(in, header, sizeof header);
+    if (header[1] > WATCH_LIMIT) fail("there are too many functions to watch\n");
+    receive(in, watched, header[1] * (uint32_t)sizeof watched[0]);
+    for (uint32_t sample = 0; sample < header[0]; ++sample) run_sample(in, out, &deepest);
     const uint32_t tail[2] = {measure(run_nothing), deepest};
     send(out, tail, sizeof tail);
+    if (header[1] != 0) run_watched(in, out, header[1]);
     host_close(out);
     return 0;
 }
