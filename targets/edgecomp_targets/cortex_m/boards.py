@@ -115,10 +115,16 @@ CORES: Mapping[str, Core] = {
         "thumb-freestanding-eabihf", "cortex_m4+vfp4d16sp", "mps2-an386", "Armv7E-M, DSP, float FPU"
     ),
     "cortex_m7": Core(
-        "thumb-freestanding-eabihf", "cortex_m7+fp_armv8d16", "mps2-an500", "Armv7E-M, DSP, double FPU"
+        "thumb-freestanding-eabihf",
+        "cortex_m7+fp_armv8d16",
+        "mps2-an500",
+        "Armv7E-M, DSP, double FPU",
     ),
     "cortex_m33": Core(
-        "thumb-freestanding-eabihf", "cortex_m33+fp_armv8d16sp", "mps2-an505", "Armv8-M, DSP, float FPU"
+        "thumb-freestanding-eabihf",
+        "cortex_m33+fp_armv8d16sp",
+        "mps2-an505",
+        "Armv8-M, DSP, float FPU",
     ),
     # Integer vectors only: vector float flushes denormals, and results must not depend on the core.
     "cortex_m55": Core(
