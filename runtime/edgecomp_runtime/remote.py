@@ -26,7 +26,7 @@ from edgecomp_runtime.errors import InputError
 SCHEME = "ssh://"
 SSH_CONFIG_VARIABLE = "EDGECOMP_SSH_CONFIG"
 _LINK = re.compile(
-    r"ssh://(?:(?P<user>[^@/\s]+)@)?(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^-@:/\s\[\]][^@:/\s\[\]]*))"
+    r"ssh://(?:(?P<user>[^@/\s]+)@)?(?:\[(?P<v6>[0-9A-Za-z:.%]+)\]|(?P<host>[^-@:/\s\[\]][^@:/\s\[\]]*))"
     r"(?::(?P<port>\d{1,5}))?/?"
 )
 _OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=15", "LogLevel=ERROR")
@@ -38,12 +38,13 @@ _SCRIPT = r"""
 folder=$(mktemp -d) || exit 90
 trap 'kill $worker $watcher 2>/dev/null; wait; cd /; rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
+trap '' PIPE  # the connection may be gone when the shell has something to say
 exec 3<&0
 size=$1 worker= watcher=; shift
 head -c "$size" | tar -xf - -C "$folder" || exit 94
 cd "$folder" || exit 94
-command -v python3 >/dev/null || exit 91
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' || exit 93
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null
+case $? in 0) ;; 1) exit 93 ;; *) exit 91 ;; esac
 python3 -c 'import numpy' 2>/dev/null || exit 92
 export TMPDIR="$folder" PYTHONPATH="$folder/runtime.zip" PYTHONDONTWRITEBYTECODE=1
 "$@" >report </dev/null &
@@ -58,7 +59,7 @@ if test -f result; then cat result; else cat report; fi
 """
 _FAILURES: Mapping[int, str] = {
     90: "no temporary folder can be made there; check that its disk is not full",
-    91: "there is no python3; install Python 3.9 or later there",
+    91: "there is no python3 that starts; install Python 3.9 or later there",
     92: "python3 has no numpy; install it there, as with `sudo apt install python3-numpy`",
     93: "python3 is older than 3.9; install a later one there",
     94: "the files cannot be unpacked there; check that its disk is not full",
