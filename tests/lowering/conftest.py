@@ -39,7 +39,7 @@ class Compiled:
 
     def __call__(self, *inputs: Array) -> Array:
         buffers = list(self.func.params)
-        given = [np.ascontiguousarray(x) for x in inputs]
+        given = [np.asarray(x, order="C") for x in inputs]
         for array, buffer in zip(given, buffers, strict=False):
             assert array.shape == tuple(int(n) for n in buffer.shape)
             assert str(array.dtype) == str(buffer.dtype)

@@ -176,7 +176,8 @@ def _conv_trial(
         weights = _int8(generator, 1, *window.kernel, outputs)
     else:
         weights = _int8(generator, outputs, *window.kernel, window.image[2])
-    bias, x = _bias(generator, outputs), _int8(generator, 1, *image)
+    batch = 1 + scales.seed % 2
+    bias, x = _bias(generator, outputs), _int8(generator, batch, *image)
     steps = scales.weights(outputs)
     result = scales.result(steps)
     axis = 3 if depthwise else 0
@@ -198,13 +199,13 @@ def _conv_trial(
             operand(weights.shape, tuple(steps), axis=axis, data=weights),
             operand(bias.shape, tuple(steps * np.float32(scales.source[0])), 0, "int32", data=bias),
         ),
-        operand((1, window.output(0), window.output(1), outputs), result[:1], result[1]),
+        operand((batch, window.output(0), window.output(1), outputs), result[:1], result[1]),
         "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions",
         options,
     )
     multipliers = conv_multipliers(scales.source[0], steps, result[0])
     shape = ConvShape(
-        (1, *image),
+        (batch, *image),
         outputs,
         window.kernel,
         window.strides,
