@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx
 
 from edgecomp.errors import Reason
+from edgecomp.importers.opset import nodes_of
 
 
 def unsupported(proto: onnx.ModelProto) -> Iterator[Reason]:
@@ -19,10 +20,24 @@ def unsupported(proto: onnx.ModelProto) -> Iterator[Reason]:
             yield Reason("the tensor holds strings", tensor.name, "use a model of numbers only")
     if not graph.output:
         yield Reason("the graph has no outputs", graph.name, "export the model again")
+    for node in nodes_of(proto):
+        for attribute in node.attribute:
+            if attribute.HasField("s") and not _is_utf8(attribute.s):
+                yield Reason(
+                    f"the attribute {attribute.name} is no text", node.name, "export again"
+                )
     inputs = {value.name for value in graph.input}
     for value in graph.output:
         if value.name in inputs:
             yield Reason("the output is an input itself", value.name, "remove it from the outputs")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def miswired(graph: onnx.GraphProto) -> Iterator[Reason]:

@@ -8,8 +8,9 @@ import onnx_ir as ir
 import onnxscript.optimizer
 from onnx_ir.passes import common
 
+from edgecomp.errors import EdgecompError
 from edgecomp.graph.values import bytes_of
-from edgecomp.importers.quiet import quiet
+from edgecomp.importers.inference import broken
 
 SMALL_BYTES = 64 * 1024
 """A folded constant may have this many bytes, or as many as the constants it was made of."""
@@ -56,20 +57,27 @@ def fold_constants(model: ir.Model) -> None:
     while before != len(budget.refused):
         before = len(budget.refused)
         try:
-            with quiet():
-                onnxscript.optimizer.fold_constants_ir(
-                    model,
-                    onnx_shape_inference=True,
-                    input_size_limit=2**31,
-                    output_size_limit=2**31,
-                    should_fold=budget,
-                )
+            onnxscript.optimizer.fold_constants_ir(
+                model,
+                onnx_shape_inference=True,
+                input_size_limit=2**31,
+                output_size_limit=2**31,
+                should_fold=budget,
+            )
         except Exception:  # whatever the operator's own implementation raises
             budget.refused.add(budget.last)
-    for each in (
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.LiftSubgraphInitializersToMainGraphPass(),
-        common.IdentityEliminationPass(),
-        common.RemoveUnusedNodesPass(),
-    ):
-        each(model)
+    _clean(model)
+
+
+def _clean(model: ir.Model) -> None:
+    """Lift constants out of nodes and subgraphs; remove Identity and what nobody reads."""
+    try:
+        for each in (
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            common.LiftSubgraphInitializersToMainGraphPass(),
+            common.IdentityEliminationPass(),
+            common.RemoveUnusedNodesPass(),
+        ):
+            each(model)
+    except ValueError as error:  # shapes on both sides of an Identity differ
+        raise EdgecompError(broken(error)) from error

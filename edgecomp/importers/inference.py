@@ -14,6 +14,26 @@ from edgecomp.importers.inputs import MAX_ELEMENTS
 from edgecomp.importers.onnx_file import MAX_BYTES
 
 
+def check_nodes(model: ir.Model) -> onnx.ModelProto:
+    """The model with the shapes that strict inference finds, whatever shapes it had before.
+
+    Raises:
+        EdgecompError: nodes that do not fit their inputs, or a model above protobuf's limit.
+    """
+    proto = ir.to_proto(model)
+    if proto.ByteSize() > MAX_BYTES:
+        raise EdgecompError(f"the model has more than {MAX_BYTES} bytes with its constants")
+    del proto.graph.value_info[:]
+    computed = {name for node in proto.graph.node for name in node.output}
+    for value in proto.graph.output:
+        if value.name in computed:
+            value.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise EdgecompError(_inference_reasons(error)) from error
+
+
 def infer(model: ir.Model) -> None:
     """Give every value of the main graph its static shape and type, in place.
 
@@ -21,17 +41,7 @@ def infer(model: ir.Model) -> None:
         EdgecompError: nodes that do not fit their inputs, and values whose shape is unknown or too
             large, each with its node.
     """
-    for node in model.graph:
-        for value in node.outputs:
-            value.shape = None
-    proto = ir.to_proto(model)
-    if proto.ByteSize() > MAX_BYTES:
-        raise EdgecompError(f"the model has more than {MAX_BYTES} bytes with its constants")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
-        onnx.checker.check_model(inferred)
-    except Exception as error:  # InferenceError and ValidationError have no common base
-        raise EdgecompError(_inference_reasons(error)) from error
+    inferred = check_nodes(model)
     known = {v.name: v for v in (*inferred.graph.value_info, *inferred.graph.output)}
     for node in model.graph:
         for value in node.outputs:
@@ -40,6 +50,10 @@ def infer(model: ir.Model) -> None:
                 value.type = ir.serde.deserialize_type_proto_for_type(found)
                 value.shape = ir.serde.deserialize_type_proto_for_shape(found)
     raise_if_any([reason for node in model.graph for reason in _unusable(node)])
+    try:
+        onnx.checker.check_model(inferred)
+    except onnx.checker.ValidationError as error:
+        raise EdgecompError(broken(error)) from error
 
 
 def _unusable(node: ir.Node) -> Iterator[Reason]:

@@ -17,7 +17,7 @@ from edgecomp.importers.affine import fold_affine
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.checks import miswired, unsupported
 from edgecomp.importers.folding import fold_constants
-from edgecomp.importers.inference import broken, infer
+from edgecomp.importers.inference import broken, check_nodes, infer
 from edgecomp.importers.inputs import fix_inputs
 from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
 from edgecomp.importers.onnx_file import read_proto
@@ -61,9 +61,10 @@ def normalise(
     )
     history = read_history(proto)
     fix_inputs(proto, shapes, bindings)
-    proto = convert(_self_contained(_forget_shapes(proto)))
-    graph = _simplified(ir.from_proto(proto), file_names(proto.graph))
-    infer(graph)
+    with quiet():
+        proto = convert(_self_contained(_forget_shapes(proto)))
+        graph = _simplified(ir.from_proto(proto), file_names(proto.graph))
+        infer(graph)
     return Model(
         name=name,
         graph=graph,
@@ -91,13 +92,12 @@ def _self_contained(proto: onnx.ModelProto) -> onnx.ModelProto:
         EdgecompError: the graph has a cycle, or breaks the ONNX standard.
     """
     try:
-        with quiet():
-            model = ir.from_proto(proto)
-            common.TopologicalSortPass()(model)
-            if model.functions:
-                common.InlinePass(lambda function: function.domain != OWN_DOMAIN)(model)
-                unused: ir.passes.InPlacePass = common.RemoveUnusedFunctionsPass()  # type: ignore[no-untyped-call]
-                unused(model)
+        model = ir.from_proto(proto)
+        common.TopologicalSortPass()(model)
+        if model.functions:
+            common.InlinePass(lambda function: function.domain != OWN_DOMAIN)(model)
+            unused: ir.passes.InPlacePass = common.RemoveUnusedFunctionsPass()  # type: ignore[no-untyped-call]
+            unused(model)
         model.ir_version = max(model.ir_version or 0, 4)
         # old operators are converted by the shapes of what they read; data_prop, which computes
         # values, would be free to allocate anything
@@ -115,6 +115,7 @@ def _simplified(model: ir.Model, names: Mapping[str, str]) -> ir.Model:
     """
     model.ir_version = IR_VERSION
     fold_constants(model)
+    check_nodes(model)
     make_pads_explicit(model.graph)
     fold_batch_norms(model.graph)
     fold_affine(model.graph)

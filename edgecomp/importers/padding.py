@@ -12,16 +12,19 @@ from edgecomp.graph.values import constant_input, input_at, shape_of
 SLIDING = frozenset({"Conv", "MaxPool", "AveragePool", "LpPool"})
 """Operators with `auto_pad` whose output size follows from window, stride and pads alone."""
 
+AUTOMATIC = frozenset({"SAME_UPPER", "SAME_LOWER", "VALID"})
+"""The values of `auto_pad` that say how much to pad."""
+
 
 def make_pads_explicit(graph: ir.Graph) -> None:
-    """Replace `auto_pad` of SAME_UPPER, SAME_LOWER and VALID by `pads`, in place.
+    """Replace an `AUTOMATIC` padding by `pads`, in place.
 
     As the ONNX operator specification computes them: ceil(size / stride) outputs, an odd pixel
     at the end for SAME_UPPER and at the beginning for SAME_LOWER.
     """
     for node in graph:
         kind = node.attributes.get_string("auto_pad", "NOTSET")
-        if node.domain != "" or node.op_type not in SLIDING or kind == "NOTSET":
+        if node.domain != "" or node.op_type not in SLIDING or kind not in AUTOMATIC:
             continue
         source = node.inputs[0]
         if source is None or not _is_static(source):
