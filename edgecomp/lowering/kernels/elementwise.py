@@ -107,7 +107,8 @@ def quantize(shape: tuple[int, ...], scale: float, zero_point: int) -> Any:
     x = te.placeholder(shape, "float32", name="x")
 
     def element(*index: Any) -> Any:
-        value = tirx.call_extern("int32", "ec_quantize", x[index], tirx.const(scale, "float32"), zero_point)
+        step = tirx.const(scale, "float32")
+        value = tirx.call_extern("int32", "ec_quantize", x[index], step, zero_point)
         return value.astype("int8")
 
     return te.create_prim_func([x, te.compute(shape, element, name="out")])

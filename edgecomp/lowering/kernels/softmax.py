@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm.script import tirx as T
+from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import quantize_multiplier
 
@@ -16,25 +16,22 @@ def softmax(rows: int, depth: int, scale: float, beta: float = 1.0) -> Any:
     """x[rows, depth] of `scale` -> out[rows, depth] of scale 1/256 and zero point -128."""
     real = min(beta * scale * (1 << (31 - INPUT_INTEGER_BITS)), float((1 << 31) - 1))
     multiplier = quantize_multiplier(real)
-    radius = ((1 << INPUT_INTEGER_BITS) - 1) * (1 << (31 - INPUT_INTEGER_BITS)) / (
-        1 << multiplier.shift
-    )
-    least = -int(radius)
+    radius = ((1 << INPUT_INTEGER_BITS) - 1) * 2.0 ** (31 - INPUT_INTEGER_BITS - multiplier.shift)
+    least = -min(int(radius), 255)  # two int8 are never further apart
+    x = te.placeholder((rows, depth), "int8", name="x")
 
-    @T.prim_func(s_tir=True)
-    def func(x: T.Buffer((rows, depth), "int8"), out: T.Buffer((rows, depth), "int8")):  # type: ignore[no-untyped-def]
-        T.evaluate(
-            T.call_extern(
-                "void",
-                "ec_softmax_s8",
-                x.access_ptr("r"),
-                out.access_ptr("w"),
-                rows,
-                depth,
-                multiplier.mantissa,
-                multiplier.shift,
-                least,
-            )
+    def call(sources: Any, results: Any) -> Any:
+        return tirx.call_extern(
+            "void",
+            "ec_softmax_s8",
+            sources[0].data,
+            results[0].data,
+            rows,
+            depth,
+            multiplier.mantissa,
+            multiplier.shift,
+            least,
         )
 
-    return func
+    out = te.extern([(rows, depth)], [x], call, name="out", dtype="int8")
+    return te.create_prim_func([x, out])
