@@ -37,7 +37,7 @@ class FloatGroup:
     Attributes:
         nodes: in execution order; the first gives the group its name.
         inputs: values read from outside, constants included, in order of first use.
-        outputs: values that are read outside.
+        outputs: values that are read outside; the last node's where none is.
     """
 
     nodes: tuple[ir.Node, ...]
@@ -128,4 +128,5 @@ def _group(members: tuple[ir.Node, ...]) -> FloatGroup:
         for value in node.inputs:
             if value is not None and value not in inside:
                 inputs[value] = None
-    return FloatGroup(members, tuple(inputs), tuple(_read_outside(members)))
+    outputs = _read_outside(members) or members[-1].outputs
+    return FloatGroup(members, tuple(inputs), tuple(outputs))
