@@ -34,9 +34,9 @@ COMMON_FLAGS = (
     "-I.",
 )
 
-# What the run function's callees may call in turn without a frame of their own being reported: the
-# compiler's support routines (memcpy, 64-bit and soft-float arithmetic).
-SUPPORT_STACK_BYTES = 64
+# What the compiler's support routines (memcpy, 64-bit and soft-float arithmetic) take below a
+# kernel; they come without a report. The deepest measured is 72 bytes, soft-float division on Armv6-M.
+SUPPORT_STACK_BYTES = 128
 
 
 @dataclass(frozen=True)

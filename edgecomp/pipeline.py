@@ -47,7 +47,7 @@ def compile_model(
     *,
     passes: Sequence[Pass] = (),
     data: CalibrationData | None = None,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     progress: Progress = SILENT,
 ) -> Manifest:
     """Compile an imported `model` for `device` and write the artifact to `output`.
@@ -61,9 +61,7 @@ def compile_model(
     target = load_target(device.target)
     model = compress(model, passes, data, progress)
     with progress.task("lower", total=3) as step:
-        program = lower(
-            model, integer_io=options.integer_io, input_layout=options.input_layout
-        )
+        program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()
         kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
         program = replace(program, kernels=kernels)

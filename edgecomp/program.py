@@ -1,4 +1,4 @@
-"""The program between lowering and a target: what is called, on which buffers, with which constants."""
+"""The program between lowering and a target: calls, the tensors they pass on, constants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a target is, and how the compiler finds one: a folder in `edgecomp_targets`, nothing else."""
+"""What a target is, and how the compiler finds one: a folder in `edgecomp_targets`."""
 
 from __future__ import annotations
 

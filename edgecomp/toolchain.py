@@ -1,4 +1,4 @@
-"""Find and run the cross compiler: clang and lld from the `ziglang` package, one for every target."""
+"""Find and run the cross compiler: clang and lld from the `ziglang` package, for every target."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """TIR function to a C99 function with a bare signature: pointers in, nothing of TVM behind it.
 
-TVM's own pipeline ends in a packed calling convention and its runtime. Here the scheduled function
-is lowered by the same passes up to flat loops, its buffers become pointer parameters, large internal
-allocations become workspace parameters (the plan places them in the arena instead of on the stack),
-and calls to the C math library become calls to `edgecomp_math.h`.
+TVM's own pipeline ends in a packed calling convention and its runtime. Here a scheduled function
+is lowered by the same passes up to flat loops, its buffers become pointer parameters, large
+internal allocations become workspace parameters (the plan places them in the arena instead of on
+the stack), and calls to the C math library become calls to `edgecomp_math.h`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ from tvm.ir import PointerType, PrimType
 # Allocations up to this size stay on the stack, where the compiler can keep them in registers.
 STACK_BUFFER_BYTES = 256
 
-# What TVM's C code generator calls, and what we call instead.
-MATH_CALLS = {
-    name: f"ec_{name}"
-    for name in (
-        "expf exp2f exp10f logf log2f log10f log1pf sqrtf tanhf erff powf sinf cosf tanf atanf asinf "
-        "acosf atan2f sinhf coshf asinhf acoshf atanhf floorf ceilf truncf roundf nearbyintf rintf "
-        "fmodf fabsf fmaxf fminf copysignf isnan isinf isfinite hypotf nextafterf ldexpf"
-    ).split()
-}
+# What TVM's C code generator may call; `edgecomp_math.h` has each with the prefix ec_.
+MATH_CALLS = frozenset(
+    """
+    expf exp2f exp10f logf log2f log10f log1pf sqrtf tanhf erff powf sinf cosf tanf atanf asinf
+    acosf atan2f sinhf coshf asinhf acoshf atanhf floorf ceilf truncf roundf nearbyintf rintf
+    fmodf fabsf fmaxf fminf copysignf isnan isinf isfinite
+    """.split()
+)
 _NOT_CALLS = {"if", "for", "while", "switch", "return", "sizeof", "int8_t", "float", "double"}
 _LITERAL = re.compile(r"\bec_literal_(\d+)_\(\)")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
@@ -95,7 +94,7 @@ def _passes() -> tvm.ir.transform.Sequential:
 
 
 def _elements(buffer: Any) -> int:
-    return int(np.prod([int(extent) for extent in buffer.shape], dtype=np.int64))
+    return math.prod(int(extent) for extent in buffer.shape)
 
 
 def _bytes(buffer: Any) -> int:
@@ -152,7 +151,7 @@ def _own_calls(body: str) -> str:
     def rename(match: re.Match[str]) -> str:
         name = match.group(1)
         if name in MATH_CALLS:
-            return f"{MATH_CALLS[name]}("
+            return f"ec_{name}("
         if not (name.startswith("ec_") or name in _NOT_CALLS):
             unknown.add(name)
         return match.group(0)

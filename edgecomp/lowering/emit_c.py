@@ -1,4 +1,4 @@
-"""A program as C: a header, the kernels with the straight-line plan that calls them, the weights."""
+"""A program as C: a header, the kernels with the straight-line plan that calls them, weights."""
 
 from __future__ import annotations
 
@@ -103,8 +103,9 @@ def _function_names(sources: Mapping[str, KernelSource]) -> dict[str, str]:
     }
 
 
-def _workspace(call: int, index: int) -> str:
-    return f"workspace {call}.{index}"
+def _workspace(call: Call, position: int, index: int) -> str:
+    """The name of scratch memory in the plan; `position` keeps two calls of one node apart."""
+    return f"scratch {index} of call {position}, {call.name}"
 
 
 def _lifetimes(program: Program, sources: Mapping[str, KernelSource]) -> list[Lifetime]:
@@ -119,7 +120,7 @@ def _lifetimes(program: Program, sources: Mapping[str, KernelSource]) -> list[Li
                 last[name] = index
         for number, workspace in enumerate(sources[call.kernel].workspaces):
             size = workspace.shape[0] * np.dtype(workspace.dtype).itemsize
-            scratch.append(Lifetime(_workspace(index, number), size, index, index))
+            scratch.append(Lifetime(_workspace(call, index, number), size, index, index))
     last.update({spec.name: max(last_call, 0) for spec in program.outputs})
     tensors = [
         Lifetime(name, program.tensors[name].bytes, start, last.get(name, start))
@@ -145,7 +146,9 @@ class _ConstantArrays:
         return self._names[self._same[constant]]
 
 
-def _tensor_macros(program: Program, kind: str, specs: Sequence[TensorSpec], plan: MemoryPlan) -> list[str]:
+def _tensor_macros(
+    program: Program, kind: str, specs: Sequence[TensorSpec], plan: MemoryPlan
+) -> list[str]:
     offsets = {record.name: record for record in plan.buffers}
     lines = [f"#define {program.symbol}_{kind}S {len(specs)}"]
     for index, spec in enumerate(specs):
@@ -166,14 +169,19 @@ def _struct(program: Program, kind: str, specs: Sequence[TensorSpec], const: str
     return ["typedef struct {", *members, f"}} {program.symbol}_{kind};"]
 
 
+def _prototype(symbol: str) -> str:
+    pointers = f"const {symbol}_inputs *inputs, const {symbol}_outputs *outputs, void *arena"
+    return f"void {symbol}_run({pointers})"
+
+
 def _header(program: Program, plan: MemoryPlan) -> str:
     symbol = program.symbol
     guard = f"{symbol.upper()}_H"
     lines = [
         f"/* {program.name}: the compiled model's interface.",
         " *",
-        " * Buffers may lie anywhere at a multiple of the alignment. The plan also keeps room for them in",
-        " * the arena, at the offsets below; an input placed there is overwritten by the run.",
+        " * Buffers may lie anywhere at a multiple of the alignment. The plan also keeps room for",
+        " * them in the arena, at the offsets below; an input placed there is overwritten by a run.",
         " */",
         f"#ifndef {guard}",
         f"#define {guard}",
@@ -195,7 +203,7 @@ def _header(program: Program, plan: MemoryPlan) -> str:
         *_struct(program, "outputs", program.outputs, ""),
         "",
         "/* One inference. Re-entrant: everything it writes is in the outputs and the arena. */",
-        f"void {symbol}_run(const {symbol}_inputs *inputs, const {symbol}_outputs *outputs, void *arena);",
+        f"{_prototype(symbol)};",
         "",
         "#ifdef __cplusplus",
         "}",
@@ -207,7 +215,9 @@ def _header(program: Program, plan: MemoryPlan) -> str:
     return "\n".join(lines)
 
 
-def _operand(program: Program, name: str, offsets: Mapping[str, int], arrays: _ConstantArrays) -> str:
+def _operand(
+    program: Program, name: str, offsets: Mapping[str, int], arrays: _ConstantArrays
+) -> str:
     if name in program.constants:
         return f"{program.symbol}_{arrays.name(name)}"
     inputs = unique_names([spec.name for spec in program.inputs])
@@ -230,7 +240,7 @@ def _call_line(
 ) -> str:
     arguments = [_operand(program, name, offsets, arrays) for name in call.operands]
     for number, workspace in enumerate(source.workspaces):
-        offset = offsets[_workspace(index, number)]
+        offset = offsets[_workspace(call, index, number)]
         arguments.append(f"({C_TYPES[workspace.dtype]} *)(void *)(bytes + {offset})")
     comment = f"{call.name}: {call.op}".replace("*/", "* /")
     return f"  /* {comment} */\n  {program.symbol}_{function}({', '.join(arguments)});"
@@ -257,11 +267,11 @@ def _source(
         for i, call in enumerate(program.calls)
     ]
     parts = [
-        f'/* {program.name}: kernels and plan. */\n#include "{symbol}.h"\n\n#include "edgecomp_kernel.h"',
+        f'/* {program.name}: kernels and plan. */\n#include "{symbol}.h"\n',
+        '#include "edgecomp_kernel.h"',
         "\n".join(declared),
         *kernels,
-        f"EC_EXPORT void {symbol}_run(const {symbol}_inputs *inputs, "
-        f"const {symbol}_outputs *outputs, void *arena) {{\n"
+        f"EC_EXPORT {_prototype(symbol)} {{\n"
         "  unsigned char *const bytes = (unsigned char *)arena;\n"
         "  (void)bytes;\n" + "\n".join(calls) + "\n}",
     ]

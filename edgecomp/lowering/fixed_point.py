@@ -72,4 +72,4 @@ def multiply(values: npt.NDArray[np.int64], by: Multiplier) -> npt.NDArray[np.in
 def rounding_divide(values: npt.NDArray[np.int64], exponent: int) -> npt.NDArray[np.int64]:
     """values / 2^exponent, rounded to nearest, ties away from zero."""
     half = (1 << exponent) >> 1
-    return np.sign(values) * ((np.abs(values) + half) >> exponent)
+    return np.asarray(np.sign(values) * ((np.abs(values) + half) >> exponent), np.int64)

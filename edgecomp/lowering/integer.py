@@ -152,7 +152,7 @@ def _quantized_spec(spec: TensorSpec, quantization: Quantization) -> TensorSpec:
 
 
 def _strip_input(graph: ir.Graph, spec: TensorSpec) -> TensorSpec:
-    """Let the program take the integers a QuantizeLinear makes of this input, if that is its one use."""
+    """Let the program take the integers that a QuantizeLinear alone makes of this input."""
     value = next(v for v in graph.inputs if v.name == spec.name)
     quantizer = requantizer_of(value)
     quantization = None if quantizer is None else quantization_of(quantizer)

@@ -68,7 +68,7 @@ class Group:
         return int(self.result.zero_point)
 
     def limits(self) -> tuple[int, int]:
-        """The clamp of the output in its own steps: int8's range, or the activation's if narrower."""
+        """The clamp of the output in its own steps: int8's range or the activation's."""
         return clamp_of(self.activation, self.result)
 
 

@@ -182,9 +182,7 @@ def _requantize(node: ir.Node) -> Lowered:
 def _quantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
-    func = elementwise.quantize(
-        _in(node), float(quantization.scale), int(quantization.zero_point)
-    )
+    func = elementwise.quantize(_in(node), float(quantization.scale), int(quantization.zero_point))
     return Lowered(func, "elementwise", inputs=(0,))
 
 

@@ -92,9 +92,7 @@ def mean(group: Group) -> list[ir.Node]:
     if out == (batch, channels, 1, 1):
         return [node]
     target = add_constant(group.graph, f"{name} shape", np.array(out, np.int64))
-    last = integer_node(
-        "Reshape", [node.outputs[0], target], f"{name} shape", "Reshape", domain=""
-    )
+    last = integer_node("Reshape", [node.outputs[0], target], f"{name} shape", "Reshape", domain="")
     return [node, last]
 
 

@@ -26,6 +26,7 @@ from edgecomp.lowering.integer_group import (
 )
 from edgecomp.lowering.tables import lookup_table
 
+
 def _weighted(
     group: Group,
     weights: npt.NDArray[np.int8],
@@ -48,7 +49,9 @@ def _weighted(
     values = [
         add_constant(group.graph, f"{name} weights", weights),
         add_constant(group.graph, f"{name} bias", folded.astype(np.int32)),
-        add_constant(group.graph, f"{name} multipliers", np.array([m.mantissa for m in factors], np.int32)),
+        add_constant(
+            group.graph, f"{name} multipliers", np.array([m.mantissa for m in factors], np.int32)
+        ),
         add_constant(group.graph, f"{name} shifts", np.array([m.shift for m in factors], np.int8)),
     ]
     low, high = group.limits()
@@ -113,7 +116,7 @@ def conv(group: Group) -> list[ir.Node] | None:
         "group": attributes.get_int("group", 1),
     }
 
-    depthwise = geometry["group"] > 1 and content.shape[1] == 1
+    depthwise = attributes.get_int("group", 1) > 1 and content.shape[1] == 1
     if depthwise:
         taps = content[:, 0].transpose(1, 2, 0)
         values[0] = add_constant(group.graph, f"{node.name} taps", taps)
@@ -204,7 +207,9 @@ def binary(group: Group) -> list[ir.Node] | None:
         "high": high,
     }
     name = group.node.name or group.node.op_type
-    return [integer_node(group.node.op_type, [left.value, right.value], name, group.label, attributes)]
+    return [
+        integer_node(group.node.op_type, [left.value, right.value], name, group.label, attributes)
+    ]
 
 
 def table(group: Group) -> list[ir.Node] | None:

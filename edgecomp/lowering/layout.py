@@ -1,4 +1,4 @@
-"""One owner of the layout: integer image operators run NHWC, everything else keeps the model's order.
+"""One owner of the layout: integer image operators run NHWC, all else keeps the model's order.
 
 Transposes appear only where the two meet. Those that move no element become reshapes, and the one
 before a flatten and a dense layer goes into the order of the layer's weights.
@@ -181,13 +181,14 @@ class _Layout:
         readers = list(out.uses())
         if shape_of(out) != (shape[0], int(np.prod(shape[1:]))) or out.is_graph_output():
             return False
-        if not readers or not all(_is_dense_input(use) for use in readers):
+        if not readers or not all(_is_dense_input(use.node, use.idx) for use in readers):
             return False
         order = np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]).transpose(1, 2, 0).reshape(-1)
         for use in readers:
             weights = use.node.inputs[1]
             content = constant_of(weights)
-            assert weights is not None and content is not None
+            assert weights is not None
+            assert content is not None
             turned = add_constant(self._graph, f"{weights.name} nhwc", content[:, order])
             use.node.replace_input_with(1, turned)
         flat = reshape_node(
@@ -198,6 +199,5 @@ class _Layout:
         return True
 
 
-def _is_dense_input(use: ir.Input | object) -> bool:
-    node, index = use.node, use.idx  # type: ignore[attr-defined]
-    return bool(node.domain == DOMAIN and node.op_type == "Dense" and index == 0)
+def _is_dense_input(node: ir.Node, index: int) -> bool:
+    return node.domain == DOMAIN and node.op_type == "Dense" and index == 0

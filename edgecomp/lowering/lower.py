@@ -57,9 +57,7 @@ class _Builder:
         return name
 
 
-def lower(
-    model: Model, *, integer_io: bool = True, input_layout: str | None = None
-) -> Program:
+def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = None) -> Program:
     """Lower a model, quantized or not.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecomp.compile_c import compile_source, flash_of
+from edgecomp.compile_c import compile_source, flash_of, write_files
 from edgecomp.device import Device
 from edgecomp.program import Kernel, Program
 from edgecomp.target import Build
@@ -23,6 +23,22 @@ OPTIMIZE = {"speed": "-O3", "balanced": "-O3", "size": "-Os"}
 
 EXPORT = '-DEC_EXPORT=__attribute__((visibility("default")))'
 """The run function is all the library shows."""
+
+# The compiler's support routines (memcpy, division) are linked in, so that no library is needed;
+# they come with a megabyte of debug information, and stripping would take the symbol table too.
+DISCARD = (
+    "discard.ld",
+    "SECTIONS { /DISCARD/ : { *(.debug_*) } } INSERT AFTER .comment;",
+)
+LINK = (
+    "-shared",
+    "-nostdlib",
+    "-rtlib=compiler-rt",
+    "-T",
+    DISCARD[0],
+    "-Wl,-Bsymbolic",
+    "-Wl,--no-undefined",
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +68,8 @@ class Cpu:
         flags = [*processor, OPTIMIZE[optimize], "-fPIC", EXPORT]
         objects = compile_source(source, flags, work)
         library = f"lib{source.symbol}.so"
-        link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
-        zig(["cc", *processor, *link, *map(str, objects.paths), "-o", library], work)
+        write_files({DISCARD[0]: DISCARD[1]}, work)
+        zig(["cc", *processor, *LINK, *map(str, objects.paths), "-o", library], work)
         contents = (work / library).read_bytes()
         sources = {f"src/{name}": text.encode() for name, text in source.files.items()}
         path = f"lib/{library}"
