@@ -1,6 +1,6 @@
-"""Schedules of the integer kernels that suit every core; a target may bring better ones.
+"""Schedules that suit every core; a target may bring better ones for the integer kernels.
 
-Kernels are recognised by the names of their blocks: "pad", "acc" and "out".
+Integer kernels are recognised by the names of their blocks: "pad", "acc" and "out".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from tvm import s_tir
 
+from edgecomp.lowering.float_schedule import schedule_float
 from edgecomp.program import Kernel
 
 
@@ -74,6 +75,7 @@ SCHEDULES = {
     "conv2d": _reduce_inside,
     "dense": _reduce_inside,
     "depthwise_conv2d": _channels_inside,
+    "float": schedule_float,
     "pool2d": _channels_inside,
 }
 
