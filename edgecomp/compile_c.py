@@ -35,7 +35,7 @@ COMMON_FLAGS = (
 )
 
 # What the compiler's support routines (memcpy, 64-bit and soft-float arithmetic) take below a
-# kernel; they come without a report. The deepest measured is 72 bytes, soft-float division on Armv6-M.
+# kernel; they come without a report. The deepest measured is 72 bytes (division, Armv6-M).
 SUPPORT_STACK_BYTES = 128
 
 

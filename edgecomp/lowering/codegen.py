@@ -23,13 +23,14 @@ from tvm.ir import PointerType, PrimType
 STACK_BUFFER_BYTES = 256
 
 # What TVM's C code generator may call; `edgecomp_math.h` has each with the prefix ec_.
-MATH_CALLS = frozenset(
-    """
-    expf exp2f exp10f logf log2f log10f log1pf sqrtf tanhf erff powf sinf cosf tanf atanf asinf
-    acosf atan2f sinhf coshf asinhf acoshf atanhf floorf ceilf truncf roundf nearbyintf rintf
-    fmodf fabsf fmaxf fminf copysignf isnan isinf isfinite
-    """.split()
-)
+# fmt: off
+MATH_CALLS = frozenset([
+    "expf", "exp2f", "exp10f", "logf", "log2f", "log10f", "log1pf", "sqrtf", "tanhf", "erff",
+    "powf", "sinf", "cosf", "tanf", "atanf", "asinf", "acosf", "atan2f", "sinhf", "coshf",
+    "asinhf", "acoshf", "atanhf", "floorf", "ceilf", "truncf", "roundf", "nearbyintf", "rintf",
+    "fmodf", "fabsf", "fmaxf", "fminf", "copysignf", "isnan", "isinf", "isfinite",
+])
+# fmt: on
 _NOT_CALLS = {"if", "for", "while", "switch", "return", "sizeof", "int8_t", "float", "double"}
 _LITERAL = re.compile(r"\bec_literal_(\d+)_\(\)")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
@@ -98,7 +99,7 @@ def _elements(buffer: Any) -> int:
 
 
 def _bytes(buffer: Any) -> int:
-    return _elements(buffer) * max(1, tvm.DataType(str(buffer.dtype)).bits // 8)
+    return _elements(buffer) * max(1, int(tvm.DataType(str(buffer.dtype)).bits) // 8)
 
 
 def _pointer(name: str, buffer: Any) -> Any:

@@ -145,6 +145,12 @@ class _ConstantArrays:
         """The C array, without the prefix, that holds `constant`."""
         return self._names[self._same[constant]]
 
+    def declaration(self, symbol: str, constant: str) -> str:
+        """Type, name and size of the array."""
+        array = self.contents[self._same[constant]]
+        size = max(array.size, 1)
+        return f"{C_TYPES[array.dtype.name]} {symbol}_{self.name(constant)}[{size}]"
+
 
 def _tensor_macros(
     program: Program, kind: str, specs: Sequence[TensorSpec], plan: MemoryPlan
@@ -180,8 +186,8 @@ def _header(program: Program, plan: MemoryPlan) -> str:
     lines = [
         f"/* {program.name}: the compiled model's interface.",
         " *",
-        " * Buffers may lie anywhere at a multiple of the alignment. The plan also keeps room for",
-        " * them in the arena, at the offsets below; an input placed there is overwritten by a run.",
+        " * Buffers may lie anywhere at a multiple of the alignment. The plan keeps room for",
+        " * them in the arena, at the offsets below; a run overwrites an input placed there.",
         " */",
         f"#ifndef {guard}",
         f"#define {guard}",
@@ -255,10 +261,7 @@ def _source(
 ) -> str:
     symbol = program.symbol
     offsets = {record.name: record.offset for record in plan.buffers}
-    declared = [
-        f"extern const {C_TYPES[array.dtype.name]} {symbol}_{arrays.name(name)}[{max(array.size, 1)}];"
-        for name, array in arrays.contents.items()
-    ]
+    declared = [f"extern const {arrays.declaration(symbol, name)};" for name in arrays.contents]
     kernels = [
         sources[name].define(f"{symbol}_{name}") for name in sources if functions[name] == name
     ]
@@ -300,8 +303,7 @@ def _float_text(value: float) -> str:
 
 def _weights(symbol: str, arrays: _ConstantArrays) -> str:
     definitions = [
-        f"EC_WEIGHTS const {C_TYPES[array.dtype.name]} "
-        f"{symbol}_{arrays.name(name)}[{max(array.size, 1)}] = {{\n{_elements(array)}\n}};"
+        f"EC_WEIGHTS const {arrays.declaration(symbol, name)} = {{\n{_elements(array)}\n}};"
         for name, array in arrays.contents.items()
     ]
     return '#include "edgecomp_kernel.h"\n\n' + "\n\n".join(definitions) + "\n"

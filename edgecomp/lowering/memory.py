@@ -2,7 +2,8 @@
 
 Two buffers may share bytes when no call needs both. The placement is the greedy best fit of
 Y. Pisarchyk and J. Lee, "Efficient Memory Management for Deep Neural Net Inference" (2020), tried
-in several orders; the smallest result wins. The lower bound is the largest sum of buffers alive at one call.
+in several orders; the smallest result wins. No plan can be smaller than the largest sum of buffers
+alive at one call.
 """
 
 from __future__ import annotations
