@@ -18,15 +18,6 @@ def make_manifest(
     program: Program, source: CSource, build: Build, device: Device, preprocess: str | None
 ) -> Manifest:
     """The manifest of `program`, compiled to `build` for `device`."""
-    plan = source.plan
-    memory = Memory(
-        arena_bytes=plan.arena_bytes,
-        arena_alignment=plan.alignment,
-        state_bytes=0,
-        stack_bytes=build.stack_bytes,
-        ram_bytes=plan.arena_bytes + build.stack_bytes,
-        buffers=plan.buffers,
-    )
     return Manifest(
         name=program.name,
         symbol=program.symbol,
@@ -37,16 +28,30 @@ def make_manifest(
         program=build.program,
         inputs=program.inputs,
         outputs=program.outputs,
-        memory=memory,
+        memory=memory_of(source, build.stack_bytes),
         flash=build.flash,
-        ops=_records(program, source),
+        ops=op_records(program, source),
         passes=program.passes,
         preprocess=preprocess,
         producer={name: version(name) for name in PRODUCERS},
     )
 
 
-def _records(program: Program, source: CSource) -> tuple[OpRecord, ...]:
+def memory_of(source: CSource, stack_bytes: int) -> Memory:
+    """The RAM of a program whose calls go `stack_bytes` deep."""
+    plan = source.plan
+    return Memory(
+        arena_bytes=plan.arena_bytes,
+        arena_alignment=plan.alignment,
+        state_bytes=0,
+        stack_bytes=stack_bytes,
+        ram_bytes=plan.arena_bytes + stack_bytes,
+        buffers=plan.buffers,
+    )
+
+
+def op_records(program: Program, source: CSource) -> tuple[OpRecord, ...]:
+    """A record for each call of `program`, in order."""
     return tuple(
         OpRecord(
             name=call.name,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecomp.artifact import make_manifest
+from edgecomp.artifact import make_manifest, memory_of, op_records
 from edgecomp.budget import check_budget
 from edgecomp.calibration import CalibrationData
 from edgecomp.compress import compress
@@ -18,7 +18,7 @@ from edgecomp.passes.base import Pass
 from edgecomp.progress import SILENT, Progress
 from edgecomp.target import load_target
 from edgecomp_runtime.artifact import write_artifact
-from edgecomp_runtime.manifest import Manifest
+from edgecomp_runtime.manifest import Flash, Manifest
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ def compile_model(
         step()
         source = emit_c(program)
         step()
+    # Before linking: a linker would say less about a program that is far too big.
+    weights = Flash(source.weights_bytes, source.weights_bytes, 0)
+    memory, records = memory_of(source, 0), op_records(program, source)
+    raise_if_any(check_budget(device, weights, memory, records, before_linking=True))
     with progress.task("build", total=1) as step, tempfile.TemporaryDirectory() as work:
         build = target.build(source, program, device, Path(work), options.optimize)
         step()
