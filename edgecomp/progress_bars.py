@@ -47,7 +47,7 @@ class ProgressBars:
         self._ended = False
         self._timer = threading.Timer(DELAY_SECONDS, self._show)
         self._timer.daemon = True
-        self._is_drawn = console.is_terminal
+        self._can_draw = console.is_interactive
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Step]:
@@ -56,7 +56,7 @@ class ProgressBars:
         yield lambda: self._bars.advance(task)
 
     def __enter__(self) -> ProgressBars:
-        if self._is_drawn:
+        if self._can_draw:
             self._timer.start()
         return self
 
@@ -69,7 +69,8 @@ class ProgressBars:
         self._timer.cancel()
         with self._lock:
             self._ended = True
-            self._bars.stop()
+            if self._bars.live.is_started:
+                self._bars.stop()
 
     def _show(self) -> None:
         with self._lock:

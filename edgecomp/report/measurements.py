@@ -9,7 +9,7 @@ from edgecomp.commands.demo import DemoResult
 from edgecomp.commands.evaluate import Evaluated
 from edgecomp.commands.run import Ran
 from edgecomp.commands.verify import Verified
-from edgecomp.report.tables import Lines, facts, table
+from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import NONE, bytes_text, count_text, share_text, small_text
 from edgecomp_runtime.measure import Measurement
 
@@ -60,7 +60,7 @@ def bench_lines(result: Benched) -> Lines:
             yield table("", ("node", "operator", "instructions#", "cycles (modelled)#"), rows)
 
 
-def _measured(measurement: Measurement) -> list[tuple[str, str]]:
+def _measured(measurement: Measurement) -> Pairs:
     environment = measurement.environment
     pairs = [("device", f"{measurement.device} on {measurement.link}")]
     if measurement.instructions is not None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from edgecomp.commands.compile import Compiled
 from edgecomp.commands.compress import Compressed
 from edgecomp.commands.inspect import ArtifactInspection, ModelInspection
-from edgecomp.report.tables import Lines, facts, table
+from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import bytes_text, count_text, shape_text
 from edgecomp_runtime.manifest import BufferRecord, Manifest, TensorSpec
 
@@ -39,10 +39,10 @@ def compiled_lines(result: Compiled) -> Lines:
     """What was compiled, and what it needs."""
     manifest = result.manifest
     yield Text(f"{manifest.name} for {manifest.device}", style="bold")
-    yield from _signature(manifest.inputs, manifest.outputs)
     operators = f"{result.ops('integer')} integer, {result.ops('float')} float"
     yield facts(
         [
+            *_signature(manifest.inputs, manifest.outputs),
             *_sizes(manifest),
             ("operators", operators),
             ("written", f"{result.output} ({bytes_text(result.file_bytes)})"),
@@ -54,8 +54,8 @@ def compiled_lines(result: Compiled) -> Lines:
 def _model(result: ModelInspection) -> Lines:
     summary = result.summary
     yield Text(summary.name, style="bold")
-    yield from _signature(summary.inputs, summary.outputs)
     pairs = [
+        *_signature(summary.inputs, summary.outputs),
         ("parameters", count_text(summary.params)),
         ("constants", bytes_text(summary.bytes)),
         ("MACs", count_text(summary.macs)),
@@ -95,27 +95,26 @@ def _once_quantized(result: ModelInspection, name: str) -> str:
 def _artifact(result: ArtifactInspection) -> Lines:
     manifest = result.manifest
     yield Text(f"{manifest.name} for {manifest.device}", style="bold")
-    yield from _signature(manifest.inputs, manifest.outputs)
-    yield facts([*_sizes(manifest), ("file", bytes_text(result.file_bytes))])
+    signature = _signature(manifest.inputs, manifest.outputs)
+    yield facts([*signature, *_sizes(manifest), ("file", bytes_text(result.file_bytes))])
     yield _op_table(manifest)
     yield _memory_map(manifest)
 
 
-def _signature(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Lines:
-    for kind, specs in (("input", inputs), ("output", outputs)):
-        for spec in specs:
-            quantized = (
-                ""
-                if spec.scale is None
-                else f", scale {spec.scale:.6g}, zero point {spec.zero_point}"
-            )
-            layout = f" {spec.layout}" if spec.layout else ""
-            yield facts(
-                [(kind, f"{spec.name}: {spec.dtype} {shape_text(spec.shape)}{layout}{quantized}")]
-            )
+def _signature(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Pairs:
+    tensors = [("input", spec) for spec in inputs] + [("output", spec) for spec in outputs]
+    return [(kind, _tensor_text(spec)) for kind, spec in tensors]
 
 
-def _sizes(manifest: Manifest) -> list[tuple[str, str]]:
+def _tensor_text(spec: TensorSpec) -> str:
+    layout = f" {spec.layout}" if spec.layout else ""
+    text = f"{spec.name}: {spec.dtype} {shape_text(spec.shape)}{layout}"
+    if spec.scale is None:
+        return text
+    return f"{text}, scale {spec.scale:.6g}, zero point {spec.zero_point}"
+
+
+def _sizes(manifest: Manifest) -> Pairs:
     flash, memory = manifest.flash, manifest.memory
     sizes = [
         (

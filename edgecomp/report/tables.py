@@ -11,6 +11,9 @@ from rich.table import Table
 Lines = Iterable[RenderableType]
 """What a report is made of: things rich can print, from top to bottom."""
 
+Pairs = list[tuple[str, str]]
+"""Names and values."""
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table; a column whose name ends in `#` is flush right, the mark left out."""
@@ -28,7 +31,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return made
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+def facts(pairs: Pairs) -> Table:
     """Names and values below each other, without lines."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold", no_wrap=True)
