@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
-from edgecomp.model import Model
 from edgecomp_runtime.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from edgecomp.model import Model
 
 ARTIFACT_SUFFIX = ".edge"
 

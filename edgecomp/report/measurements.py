@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from rich.table import Table
 from rich.text import Text
 
 from edgecomp.commands.bench import Benched
-from edgecomp.commands.demo import DemoResult
+from edgecomp.commands.demo import DemoResult, DeviceResult
 from edgecomp.commands.evaluate import Evaluated
 from edgecomp.commands.run import Ran
 from edgecomp.commands.verify import Verified
@@ -82,41 +85,49 @@ def _measured(measurement: Measurement) -> Pairs:
 
 
 def demo_lines(result: DemoResult) -> Lines:
-    """One row for each device, and what to try next."""
+    """A column for each device, and what to try next."""
     samples = result.devices[0].samples
     yield Text("One trained model, three kinds of device", style="bold")
     yield Text(
-        f"A digit classifier of {count_text(result.params)} parameters and "
-        f"{count_text(result.macs)} multiply-accumulates, quantized to int8.\n"
-        f"Accuracy on {samples} test digits, by onnxruntime: "
-        f"float {share_text(result.float_accuracy.accuracy)}, "
-        f"int8 {share_text(result.int8_accuracy.accuracy)}."
+        f"A classifier of handwritten digits ({count_text(result.params)} parameters, "
+        f"{count_text(result.macs)} MACs),\nquantized to int8, compiled, and run on {samples} "
+        "digits it was not trained on."
     )
-    columns = ("device", "ran on", "int8 accuracy#", "instructions#", "latency#", "energy#")
-    yield table(
+    yield _comparison(result)
+    yield Text("The programs gave identical outputs, bit for bit, for all digits.", style="green")
+    yield Text(f"Models, data and programs are in {result.folder}. Try next:")
+    yield Text(f"  edgecomp inspect {result.devices[-1].artifact}")
+    yield Text("  edgecomp compile MODEL.onnx --device host -p quantize --data SAMPLES.npz")
+
+
+def _comparison(result: DemoResult) -> Table:
+    """A row for each figure, a column for each device."""
+    rows: list[tuple[str, Callable[[DeviceResult], str]]] = [
+        ("ran on", _ran_on),
+        ("float accuracy", lambda d: share_text(result.float_accuracy.accuracy)),
+        ("int8 accuracy", lambda d: share_text(d.accuracy)),
+        ("instructions", lambda d: count_text(d.measurement.instructions)),
+        ("latency", _latency),
+        ("energy", _energy),
+        ("flash", lambda d: bytes_text(d.manifest.flash.flash_bytes)),
+        ("RAM", lambda d: bytes_text(d.manifest.memory.ram_bytes)),
+    ]
+    return table(
         "",
-        (*columns, "flash#", "RAM#"),
-        [
-            (
-                d.device.name,
-                "this machine" if d.measurement.link == "native:" else "emulator",
-                share_text(d.accuracy),
-                count_text(d.measurement.instructions),
-                f"{small_text(d.measurement.percentile_s(50), 's')} {d.measurement.latency_kind}",
-                f"{small_text(d.measurement.energy.joules, 'J')} {d.measurement.energy.kind}",
-                bytes_text(d.manifest.flash.flash_bytes),
-                bytes_text(d.manifest.memory.ram_bytes),
-            )
-            for d in result.devices
-        ],
+        ("one inference", *(f"{device.device.name}#" for device in result.devices)),
+        [(name, *(cell(device) for device in result.devices)) for name, cell in rows],
     )
-    yield Text(
-        f"The {len(result.devices)} programs gave identical outputs, bit for bit, for all "
-        f"{samples} digits. Models, data and programs are in {result.folder}.",
-        style="green",
-    )
-    yield Text(f"\nNext: edgecomp inspect {result.devices[-1].artifact}")
-    yield Text(
-        "      edgecomp compile YOUR_MODEL.onnx --device raspberrypi_4b -p quantize "
-        "--data YOUR_SAMPLES.npz"
-    )
+
+
+def _ran_on(device: DeviceResult) -> str:
+    return "this machine" if device.measurement.link == "native:" else "emulator"
+
+
+def _latency(device: DeviceResult) -> str:
+    measurement = device.measurement
+    return f"{small_text(measurement.percentile_s(50), 's')} {measurement.latency_kind}"
+
+
+def _energy(device: DeviceResult) -> str:
+    energy = device.measurement.energy
+    return f"{small_text(energy.joules, 'J')} {energy.kind}"
