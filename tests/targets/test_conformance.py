@@ -194,8 +194,8 @@ def prepared(
     return Prepared(model, samples, run_reference(model, [samples])[0])
 
 
-def _run(prepared: Prepared, device: str, path: Path, options: Options = Options()) -> Array:
-    compile_model(prepared.model, load_device(device), path, options=options)
+def _run(prepared: Prepared, device: str, path: Path, **options: Any) -> Array:
+    compile_model(prepared.model, load_device(device), path, options=Options(**options))
     with Session(open_artifact(path)) as session:
         return np.stack([session.run({"x": sample})["y"] for sample in prepared.samples])
 
@@ -237,14 +237,12 @@ def test_the_program_needs_nothing_else(prepared: Prepared, device: str, tmp_pat
 def test_input_order_and_float_edges_do_not_change_the_values(
     prepared: Prepared, on_host: Array, tmp_path: Path
 ) -> None:
-    inside = _run(prepared, "host", tmp_path / "inside.edge", Options(integer_io=False))
+    inside = _run(prepared, "host", tmp_path / "inside.edge", integer_io=False)
     np.testing.assert_array_equal(inside, on_host)
     if prepared.samples.ndim != 5:
         return
-    nhwc = Prepared(
-        prepared.model, prepared.samples.transpose(0, 1, 3, 4, 2), prepared.expected
-    )
-    turned = _run(nhwc, "host", tmp_path / "nhwc.edge", Options(input_layout="nhwc"))
+    nhwc = Prepared(prepared.model, prepared.samples.transpose(0, 1, 3, 4, 2), prepared.expected)
+    turned = _run(nhwc, "host", tmp_path / "nhwc.edge", input_layout="nhwc")
     np.testing.assert_array_equal(turned, on_host)
 
 
