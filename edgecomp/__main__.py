@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+import runpy
 
-from edgecomp.cli import main
-
-sys.exit(main())
+runpy.run_module("edgecomp.cli", run_name="__main__", alter_sys=True)

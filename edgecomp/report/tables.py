@@ -11,11 +11,14 @@ from rich.table import Table
 Lines = Iterable[RenderableType]
 """What a report is made of: things rich can print, from top to bottom."""
 
+NAME_WIDTH = 24
+"""Characters of a first column that is never folded, however narrow the terminal."""
+
 Pairs = list[tuple[str, str]]
 """Names and values."""
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table; a column whose name ends in `#` is flush right, the mark left out."""
     made = Table(title=title or None, box=ROUNDED, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
@@ -25,6 +28,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             justify="right" if number else "left",
             style="cyan" if index == 0 else "",
             overflow="fold",
+            no_wrap=index == 0 and all(len(row[0]) <= NAME_WIDTH for row in rows),
         )
     for row in rows:
         made.add_row(*row)
