@@ -22,72 +22,12 @@ from edgecomp.reference import run_reference
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.manifest import Manifest
 from edgecomp_runtime.session import Session
+from tests.reference_data import MODELS, Data, top1
 
 Array = npt.NDArray[Any]
 
 DEVICES = ("host", "raspberrypi_4b", "nucleo_l4r5zi", "corstone_300")
 EMULATED_SAMPLES = 20
-
-
-@dataclass(frozen=True)
-class Data:
-    """Samples in the model's own form to calibrate on and to test with; labels where there are."""
-
-    calibration: Array
-    test: Array
-    labels: Array | None
-
-
-def _images(folder: Path, calibration: str, test: str) -> Data:
-    def pixels(images: Array) -> Array:
-        return np.asarray(images.transpose(0, 3, 1, 2) / np.float32(255), np.float32)
-
-    tested = np.load(folder / test)
-    return Data(
-        pixels(np.load(folder / calibration)["images"]), pixels(tested["images"]), tested["labels"]
-    )
-
-
-def _cifar10(folder: Path) -> Data:
-    return _images(folder, "cifar10_calib.npz", "cifar10_test_first.npz")
-
-
-def _visual_wake_words(folder: Path) -> Data:
-    return _images(folder, "vww_calib.npz", "vww_test.npz")
-
-
-def _mnist(folder: Path) -> Data:
-    def pixels(images: Array) -> Array:
-        return np.asarray(images[:, None] / np.float32(255), np.float32)
-
-    train, test = np.load(folder / "mnist_train_first10k.npz"), np.load(folder / "mnist_test.npz")
-    return Data(pixels(train["images"][:300]), pixels(test["images"][:2000]), test["labels"][:2000])
-
-
-def _keywords(folder: Path) -> Data:
-    calibration, test = (
-        np.load(folder / "kws_mfcc_calib.npz"),
-        np.load(folder / "kws_mfcc_test.npz"),
-    )
-    turned = [
-        np.ascontiguousarray(f["features"].transpose(0, 3, 1, 2)) for f in (calibration, test)
-    ]
-    return Data(turned[0], turned[1], test["labels"])
-
-
-def _machine_sound(folder: Path) -> Data:
-    spectrum = np.load(folder / "ad_toycar_normal_id01_logmel.npz")["logmel"]
-    windows = np.stack([spectrum[i : i + 5].reshape(1, -1) for i in range(196)])
-    return Data(windows, windows, None)
-
-
-MODELS = {
-    "resnet8_jpeg": _cifar10,
-    "mnist_cnn": _mnist,
-    "mobilenetv1_025_vww": _visual_wake_words,
-    "dscnn_kws": _keywords,
-    "ad_autoencoder": _machine_sound,
-}
 
 
 @dataclass(frozen=True)
@@ -132,10 +72,6 @@ def _steps(manifest: Manifest, samples: Array) -> Array:
     return np.clip(steps, -128, 127).astype(np.int8)
 
 
-def _top1(outputs: Array) -> Array:
-    return np.asarray(outputs.reshape(len(outputs), -1).argmax(axis=1))
-
-
 def test_int8_keeps_the_accuracy_on_the_host(quantized: Quantized, tmp_path: Path) -> None:
     data = quantized.data
     _compile(quantized.int8, "host", tmp_path / "host.edge")
@@ -146,7 +82,7 @@ def test_int8_keeps_the_accuracy_on_the_host(quantized: Quantized, tmp_path: Pat
         noise = np.square(outputs - expected).sum()
         assert 10 * np.log10(np.square(expected).sum() / noise) > 40
         return
-    labels, float_top1, int8_top1 = data.labels, _top1(expected), _top1(outputs)
+    labels, float_top1, int8_top1 = data.labels, top1(expected), top1(outputs)
     assert np.mean(float_top1 == int8_top1) >= 0.97
     lost = np.mean(float_top1 == labels) - np.mean(int8_top1 == labels)
     assert lost <= max(0.005, 2 / len(labels))
