@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.importers.onnx import load_onnx
+from edgecomp.importers.tflite.load import load_tflite
 from edgecomp.model import Model
 
 
@@ -25,7 +26,7 @@ class Importer(Protocol):
         ...
 
 
-IMPORTERS: Mapping[str, Importer] = {".onnx": load_onnx}
+IMPORTERS: Mapping[str, Importer] = {".onnx": load_onnx, ".tflite": load_tflite}
 """What reads a file, by its suffix."""
 
 

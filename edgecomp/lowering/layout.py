@@ -1,6 +1,6 @@
 """One owner of the layout: integer image operators run NHWC, all else keeps the model's order.
 
-Transposes appear only where the two meet. Those that move no element become reshapes, and the one
+Transposes appear only where the two meet, and those of the model cancel there. Those that move no element become reshapes, and the one
 before a flatten and a dense layer goes into the order of the layer's weights.
 """
 
@@ -72,6 +72,8 @@ class _Layout:
         """Rewrite `node` if it works on images; else give it its inputs in the model's order."""
         if self._is_image(node) or self._can_follow(node):
             self._rewrite(node)
+        elif self._absorb_transpose(node):
+            return
         elif not self._flatten_into_dense(node):
             for index, value in enumerate(node.inputs):
                 if value in self._native:
@@ -82,7 +84,7 @@ class _Layout:
         inputs = self._graph.inputs
         index = next(i for i, value in enumerate(inputs) if value.name == spec.name)
         value = inputs[index]
-        if len(spec.shape) != 4:
+        if len(spec.shape) != 4 or spec.layout == "nhwc":
             return spec
         shape = permuted(spec.shape, TO_NHWC)
         taken = ir.Value(name=spec.name, shape=ir.Shape(shape), type=value.type)
@@ -105,6 +107,31 @@ class _Layout:
 
     def _is_image(self, node: ir.Node) -> bool:
         return node.domain == DOMAIN and node.op_type in IMAGE
+
+    def _absorb_transpose(self, node: ir.Node) -> bool:
+        """Whether a Transpose between NCHW and NHWC only says which twin of a value is meant.
+
+        To NCHW, what it reads is the NHWC twin of what it makes; to NHWC, what it makes is the
+        twin that an NHWC value has already.
+        """
+        source, out = (node.inputs[0] if node.inputs else None), node.outputs[0]
+        if node.domain != "" or node.op_type != "Transpose" or source is None:
+            return False
+        permutation = tuple(node.attributes.get_ints("perm", []))
+        if permutation == TO_NCHW and source not in self._native:
+            self._nhwc[out] = source
+            self._native.add(out)
+            return True
+        if permutation == TO_NHWC and source in self._native:
+            twin = self._nhwc[source]
+            if out.is_graph_output():
+                label = integer_node("Identity", [twin], node.name or "", "Identity", domain="")
+                label.outputs[0].name, out.name = out.name, f"{out.name} unused"
+                self._graph.insert_before(node, label)
+                twin = label.outputs[0]
+            out.replace_all_uses_with(twin, replace_graph_outputs=True)
+            return True
+        return False
 
     def _can_follow(self, node: ir.Node) -> bool:
         """Whether a node can take over the layout of its inputs, one of which is NHWC."""

@@ -1,0 +1,63 @@
+"""Weights and biases of TFLite's layers as ONNX has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecomp.importers.tflite.context import Context
+
+
+def weights_of(context: Context, place: int, order: Sequence[int], channel_axis: int = 0) -> str:
+    """Operand `place` with its axes in `order`, dequantized where the file quantizes it.
+
+    Args:
+        channel_axis: the axis of output channels in the result.
+    """
+    index = context.tensor(place)
+    content = context.known(place)
+    if content is None:
+        if len(context.shape(place)) != len(order):
+            raise context.refusal("its weights have the wrong number of axes")
+        return context.emit("Transpose", context.read(place), perm=list(order))
+    if content.ndim != len(order):
+        raise context.refusal("its weights have the wrong number of axes")
+    builder, name = context.values.builder, context.values.tensors[index].name
+    scales = context.quantized(place)
+    turned = builder.constant(content.transpose(order), f"{name}_weights")
+    if scales is None:
+        return turned
+    attributes = {}
+    if scales.scale.size > 1:
+        attributes["axis"] = list(order).index(scales.axis)
+        if attributes["axis"] != channel_axis:
+            raise context.refusal("its weights have a scale for each of another axis than outputs")
+    operands = [turned, *context.values.parameters(index)]
+    return context.emit("DequantizeLinear", *operands, **attributes)
+
+
+def bias_of(context: Context, place: int, weights_at: int, source_at: int = 0) -> list[str]:
+    """The bias as operands: none, or one.
+
+    An int32 bias counts in units of input scale times weight scale, whatever scale the file writes
+    beside it: that is how the reference kernels read it.
+    """
+    if not context.has(place):
+        return []
+    index = context.tensor(place)
+    tensor = context.values.tensors[index]
+    source, weights = context.quantized(source_at), context.quantized(weights_at)
+    if tensor.dtype == "int64":
+        raise context.refusal("16-bit activations with a 64-bit bias are not known")
+    if tensor.dtype != "int32" or source is None or weights is None:
+        return [context.read(place)]
+    content = context.constant(place)
+    product = np.float32(source.scale[0]) * weights.scale.astype(np.float32)
+    builder = context.values.builder
+    integers = builder.constant(content, f"{tensor.name}_bias")
+    scale = builder.constant(
+        product if product.size > 1 else product.reshape(()), f"{tensor.name}_scale"
+    )
+    attributes = {"axis": 0} if product.size > 1 else {}
+    return [context.emit("DequantizeLinear", integers, scale, **attributes)]
