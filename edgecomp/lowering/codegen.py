@@ -31,6 +31,8 @@ MATH_CALLS = frozenset([
     "fmodf", "fabsf", "fmaxf", "fminf", "copysignf", "isnan", "isinf", "isfinite",
 ])
 # fmt: on
+# What TVM calls a 16-bit float.
+_HALF = re.compile(r"\bhalf\b")
 _NOT_CALLS = {"if", "for", "while", "switch", "return", "sizeof", "int8_t", "float", "double"}
 _LITERAL = re.compile(r"\bec_literal_(\d+)_\(\)")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
@@ -201,5 +203,7 @@ def generate_c(func: Any, outputs: int = 1) -> KernelSource:
         for i, p in enumerate(definition.group(1).split(","))
     )
     workspaces = tuple(Workspace((_elements(b),), str(b.dtype)) for b in hoisted)
+    text = _HALF.sub("_Float16", text)
+    parameters = tuple(_HALF.sub("_Float16", parameter) for parameter in parameters)
     body_text = _LITERAL.sub(lambda m: literals[int(m.group(1))], text[definition.end() - 1 :])
     return KernelSource(parameters, _own_calls(body_text.strip()), workspaces)

@@ -28,6 +28,7 @@ C_TYPES = {
     "int64": "int64_t",
     "uint64": "uint64_t",
     "bool": "bool",
+    "float16": "_Float16",
     "float32": "float",
     "float64": "double",
 }
@@ -85,6 +86,7 @@ def emit_c(program: Program) -> CSource:
     }
     for support in sorted(SUPPORT_FOLDER.glob("*.h")):
         files[support.name] = support.read_text()
+    files.update(program.headers)
     return CSource(
         program.symbol,
         files,
@@ -271,7 +273,7 @@ def _source(
     ]
     parts = [
         f'/* {program.name}: kernels and plan. */\n#include "{symbol}.h"\n',
-        '#include "edgecomp_kernel.h"',
+        "\n".join(f'#include "{name}"' for name in ("edgecomp_kernel.h", *program.headers)),
         "\n".join(declared),
         *kernels,
         f"EC_EXPORT {_prototype(symbol)} {{\n"
@@ -283,22 +285,27 @@ def _source(
 
 def _elements(array: npt.NDArray[Any]) -> str:
     flat = array.reshape(-1)
-    if array.dtype == np.float32:
-        texts = [_float_text(value) for value in flat.tolist()]
+    if array.dtype.kind == "f":
+        suffix = "" if array.dtype == np.float64 else "f"
+        texts = [_float_text(value, suffix) for value in flat.tolist()]
     elif array.dtype == np.int64:
-        texts = [f"{value}LL" for value in flat.tolist()]
+        # C has no literal for the least of them
+        least = -(2**63)
+        texts = ["INT64_MIN" if value == least else f"{value}LL" for value in flat.tolist()]
+    elif array.dtype == np.uint64:
+        texts = [f"{value}ULL" for value in flat.tolist()]
     else:
         texts = [str(value) for value in flat.astype(np.int64).tolist()]
     lines = [",".join(texts[i : i + 24]) for i in range(0, len(texts), 24)]
     return ",\n".join(lines) or "0"
 
 
-def _float_text(value: float) -> str:
+def _float_text(value: float, suffix: str) -> str:
     if value != value:
         return "EC_NAN"
     if value in (float("inf"), float("-inf")):
         return "EC_INFINITY" if value > 0 else "-EC_INFINITY"
-    return f"{value.hex()}f"
+    return f"{value.hex()}{suffix}"
 
 
 def _weights(symbol: str, arrays: _ConstantArrays) -> str:

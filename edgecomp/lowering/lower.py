@@ -43,17 +43,19 @@ class _Builder:
             name = self.alias[name]
         if value.const_value is not None and not value.is_graph_input():
             self.constants.setdefault(name, np.asarray(value.const_value.numpy()))
-        elif name not in self.tensors:
+        elif name not in self.tensors and name not in self.constants:
             self.tensors[name] = Tensor(name, shape_of(value), dtype_of(value))
         return name
 
-    def kernel(self, base: str, schedule_as: str, func: Any, outputs: int = 1) -> str:
+    def kernel(
+        self, base: str, schedule_as: str, func: Any, outputs: int = 1, work: Any = None
+    ) -> str:
         """Add a kernel and return its name."""
         name, number = base, 1
         while name in self.kernels:
             number += 1
             name = f"{base}_{number}"
-        self.kernels[name] = Kernel(name, schedule_as, func, outputs)
+        self.kernels[name] = Kernel(name, schedule_as, func, outputs, work)
         return name
 
 
@@ -101,7 +103,9 @@ def _steps(builder: _Builder, nodes: Sequence[ir.Node]) -> list[Callable[[], Non
     steps: dict[ir.Node, Callable[[], None]] = {}
     floats = []
     for node in nodes:
-        if node.op_type in RESHAPES and node.domain == "":
+        if node.op_type == "Constant" and node.domain == "":
+            steps[node] = _constant_step(builder, node)
+        elif node.op_type in RESHAPES and node.domain == "":
             steps[node] = _aliaser(builder, node)
         elif (lowered := lower_node(node)) is not None:
             steps[node] = _integer_step(builder, node, lowered)
@@ -112,6 +116,15 @@ def _steps(builder: _Builder, nodes: Sequence[ir.Node]) -> list[Callable[[], Non
     for group in groups:
         steps[group.nodes[-1]] = _float_step(builder, group)
     return [steps[node] for node in nodes if node in steps]
+
+
+def _constant_step(builder: _Builder, node: ir.Node) -> Callable[[], None]:
+    def step() -> None:
+        tensor = ir.convenience.get_const_tensor(node.outputs[0])
+        assert tensor is not None, "a Constant has a value"
+        builder.constants[str(node.outputs[0].name)] = np.asarray(tensor.numpy())
+
+    return step
 
 
 def _aliaser(builder: _Builder, node: ir.Node) -> Callable[[], None]:
@@ -130,8 +143,12 @@ def _integer_step(builder: _Builder, node: ir.Node, lowered: Any) -> Callable[[]
         operands = [builder.operand(value) for value in values if value is not None]
         operands.append(builder.operand(node.outputs[0]))
         label = node.metadata_props.get("edgecomp.op", node.op_type)
-        kernel = builder.kernel(c_name(node.op_type).lower(), lowered.schedule_as, lowered.func)
-        where = "float" if node.op_type == "DequantizeLinear" else "integer"
+        base = c_name(node.op_type).lower()
+        kernel = builder.kernel(base, lowered.schedule_as, lowered.func, work=lowered.work)
+        floats = any(
+            value is not None and dtype_of(value).startswith("float") for value in node.outputs
+        )
+        where = "float" if floats else "integer"
         name = node.name or str(node.outputs[0].name)
         builder.calls.append(Call(kernel, tuple(operands), name, label, where, lowered.macs))
 
@@ -179,10 +196,19 @@ def _settle_output(builder: _Builder, graph: ir.Graph, index: int) -> None:
         return
     from edgecomp.lowering.kernels.movement import copy
 
+    if holder == name and holder in builder.constants:
+        _rename_constant(builder, name, f"{name} as constant")
+        holder = f"{name} as constant"
     builder.tensors[name] = tensor
     kernel = builder.kernel("copy", "movement", copy(tensor.shape, tensor.dtype))
     where = "float" if tensor.dtype.startswith("float") else "integer"
     builder.calls.append(Call(kernel, (holder, name), name, "Identity", where, 0))
+
+
+def _rename_constant(builder: _Builder, old: str, new: str) -> None:
+    """Call a constant `new`: an output has its name."""
+    builder.constants[new] = builder.constants.pop(old)
+    _rename_operands(builder, old, new)
 
 
 def _rename(builder: _Builder, old: str, new: str, tensor: Tensor) -> None:
@@ -191,6 +217,10 @@ def _rename(builder: _Builder, old: str, new: str, tensor: Tensor) -> None:
     builder.tensors[new] = tensor
     builder.alias = {k: new if v == old else v for k, v in builder.alias.items() if k != new}
     builder.alias[old] = new
+    _rename_operands(builder, old, new)
+
+
+def _rename_operands(builder: _Builder, old: str, new: str) -> None:
     builder.calls = [
         Call(
             call.kernel,

@@ -20,6 +20,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from edgecomp.errors import EdgecompError
 from edgecomp.importers.opset import OPSET
+from edgecomp.lowering.kernels import movement
 from edgecomp.program import Tensor
 
 # Operations TVM's C code generator lacks, or expands to something less accurate than our own.
@@ -147,10 +148,8 @@ class _Walk:
             self.names[binding.var] = self._bind(binding.value)
         results = self._operands(self.main.body.body)
         self._check_types(results)
+        results = self._own_memory(results)
         renamed = dict(zip(results, (output.name for output in self.outputs), strict=True))
-        produced = {name for call in self.calls for name in call.outputs}
-        if len(renamed) != len(self.outputs) or not produced.issuperset(renamed):
-            raise EdgecompError("an output of the group is an input, a constant, or given twice")
         calls = tuple(
             FloatCall(
                 call.func,
@@ -161,6 +160,20 @@ class _Walk:
         )
         tensors = {name: t for name, t in self.tensors.items() if name not in renamed}
         return Structure(calls, tensors, self.constants)
+
+    def _own_memory(self, results: Sequence[str]) -> list[str]:
+        """The outputs, copied where one is an input, a constant, or given already."""
+        produced = {name for call in self.calls for name in call.outputs}
+        own: list[str] = []
+        for name, output in zip(results, self.outputs, strict=True):
+            if name not in produced or name in own:
+                target = f"m{len(self.tensors)}"
+                self.tensors[target] = Tensor(target, output.shape, output.dtype)
+                func = movement.copy(output.shape, output.dtype)
+                self.calls.append(FloatCall(func, (name,), (target,)))
+                name = target
+            own.append(name)
+        return own
 
     def _check_types(self, results: Sequence[str]) -> None:
         for name, wanted in zip(results, self.outputs, strict=True):

@@ -21,8 +21,14 @@ static inline float ec_from_bits(uint32_t bits) {
   return u.value;
 }
 
+/* Constant expressions where the compiler has them: tables of constants may hold both. */
+#if defined(__GNUC__)
+#define EC_INFINITY __builtin_inff()
+#define EC_NAN __builtin_nanf("")
+#else
 #define EC_INFINITY ec_from_bits(0x7f800000u)
 #define EC_NAN ec_from_bits(0x7fc00000u)
+#endif
 
 static inline float ec_fabsf(float x) { return ec_from_bits(ec_bits(x) & 0x7fffffffu); }
 
