@@ -13,15 +13,8 @@ from enum import Enum
 import numpy as np
 import onnx_ir as ir
 
-from edgecomp.graph.qdq import quantized_source
-from edgecomp.graph.values import (
-    constant_input,
-    dtype_of,
-    elements_of,
-    input_at,
-    is_constant,
-    shape_of,
-)
+from edgecomp.graph import integer_limits as limits
+from edgecomp.graph.values import constant_input, dtype_of, is_constant
 
 Limit = Callable[[ir.Node], bool]
 """Holds for a node the integer path takes; its docstring is what a user is told otherwise."""
@@ -34,6 +27,7 @@ class Role(Enum):
     ARITHMETIC = "activations in, an output scale of its own"
     TABLE = "one activation in, an output scale of its own, one output for each input value"
     SAME_SCALE = "output and inputs share one scale"
+    ANSWER = "activations in, a result that is no activation: truth values or indices"
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,10 @@ class Rule:
         variadic: whether every input is an activation, and not only the first.
         fuses: whether a Relu or Clip that alone reads the output is computed with it.
         output: scale and zero point of the output where the meaning fixes them.
+        data: which inputs are activations, where it is neither the first alone nor all.
+        chosen: whether the quantize pass makes it integer; where not, it is integer only in a
+            model that comes quantized.
+        chosen_if: what must hold besides `limits` for the quantize pass to make it integer.
     """
 
     role: Role
@@ -53,108 +51,97 @@ class Rule:
     variadic: bool = False
     fuses: bool = False
     output: tuple[float, int] | None = None
-
-
-def _known(value: ir.Value | None) -> bool:
-    """Whether `value` is constant, or the dequantization of a constant."""
-    return is_constant(value) or is_constant(quantized_source(value))
-
-
-def _constant_weights(node: ir.Node) -> bool:
-    """its weights are not constant"""
-    return _known(input_at(node, 1))
-
-
-def _constant_bias(node: ir.Node) -> bool:
-    """its bias is not constant"""
-    return input_at(node, 2) is None or _known(input_at(node, 2))
-
-
-def _spatial_rank(node: ir.Node) -> bool:
-    """it is neither 1-D nor 2-D"""
-    return _rank(node) in (3, 4)
-
-
-def _plain_gemm(node: ir.Node) -> bool:
-    """it transposes its activations or adds a matrix"""
-    bias = input_at(node, 2)
-    vector = bias is None or elements_of(bias) in (1, *shape_of(bias)[-1:])
-    return node.attributes.get_int("transA", 0) == 0 and vector
-
-
-def _matrix_weights(node: ir.Node) -> bool:
-    """its weights are not a matrix"""
-    weights = input_at(node, 1)
-    return weights is not None and len(shape_of(weights)) == 2
-
-
-def _last_axis(node: ir.Node) -> bool:
-    """it does not work on the last axis"""
-    return node.attributes.get_int("axis", -1) in (-1, _rank(node) - 1)
-
-
-def _values_only(node: ir.Node) -> bool:
-    """it also returns indices"""
-    return len(node.outputs) == 1
-
-
-def _constant_parameters(node: ir.Node) -> bool:
-    """its parameters are not constant"""
-    return all(value is None or is_constant(value) for value in node.inputs[1:])
-
-
-def _pads_with_zero(node: ir.Node) -> bool:
-    """it pads with another value than zero"""
-    value = constant_input(node, 2)
-    return value is None or not value.any() or node.attributes.get_string("mode", "") == "reflect"
-
-
-def _spatial_axes(node: ir.Node) -> bool:
-    """it does not reduce the spatial axes of a 4-D tensor"""
-    axes = constant_input(node, 1)
-    return axes is not None and _rank(node) == 4 and sorted(int(a) % 4 for a in axes) == [2, 3]
-
-
-def _nearest(node: ir.Node) -> bool:
-    """it interpolates"""
-    return node.attributes.get_string("mode", "nearest") == "nearest"
-
-
-def _rank(node: ir.Node) -> int:
-    value = node.inputs[0]
-    return 0 if value is None else len(shape_of(value))
+    data: tuple[int, ...] | None = None
+    chosen: bool = True
+    chosen_if: tuple[Limit, ...] = ()
 
 
 RULES: Mapping[str, Rule] = {
-    "Conv": Rule(Role.WEIGHTED, (_constant_weights, _constant_bias, _spatial_rank), fuses=True),
-    "Gemm": Rule(Role.WEIGHTED, (_constant_weights, _constant_bias, _plain_gemm), fuses=True),
-    "MatMul": Rule(Role.WEIGHTED, (_constant_weights, _matrix_weights), fuses=True),
+    "Conv": Rule(
+        Role.WEIGHTED,
+        (limits.constant_weights, limits.constant_bias, limits.spatial_rank),
+        fuses=True,
+    ),
+    "Gemm": Rule(
+        Role.WEIGHTED,
+        (limits.constant_weights, limits.constant_bias, limits.plain_gemm),
+        fuses=True,
+    ),
+    "MatMul": Rule(Role.WEIGHTED, (limits.constant_weights, limits.matrix_weights), fuses=True),
+    "ConvTranspose": Rule(
+        Role.WEIGHTED,
+        (limits.constant_weights, limits.constant_bias, limits.spatial_rank),
+        fuses=True,
+        chosen=False,
+    ),
     "Add": Rule(Role.ARITHMETIC, variadic=True, fuses=True),
     "Sub": Rule(Role.ARITHMETIC, variadic=True, fuses=True),
     "Mul": Rule(Role.ARITHMETIC, variadic=True, fuses=True),
-    "ReduceMean": Rule(Role.ARITHMETIC, (_constant_parameters, _spatial_axes)),
-    "Softmax": Rule(Role.ARITHMETIC, (_last_axis,), output=(1 / 256, -128)),
+    "Div": Rule(Role.ARITHMETIC, variadic=True, fuses=True, chosen=False),
+    "Max": Rule(Role.ARITHMETIC, variadic=True, chosen=False),
+    "Min": Rule(Role.ARITHMETIC, variadic=True, chosen=False),
+    "PRelu": Rule(Role.ARITHMETIC, variadic=True, chosen=False),
+    "Where": Rule(Role.ARITHMETIC, data=(1, 2), chosen=False),
+    "ReduceMean": Rule(Role.ARITHMETIC, (limits.constant_axes,)),
+    "ReduceSum": Rule(Role.ARITHMETIC, (limits.constant_axes,), chosen=False),
+    "ReduceMax": Rule(Role.SAME_SCALE, (limits.constant_axes,), chosen=False),
+    "ReduceMin": Rule(Role.SAME_SCALE, (limits.constant_axes,), chosen=False),
+    "Softmax": Rule(Role.ARITHMETIC, (limits.last_axis,), output=(1 / 256, -128)),
+    "LogSoftmax": Rule(Role.ARITHMETIC, (limits.last_axis,), output=(16 / 256, 127), chosen=False),
     "Relu": Rule(Role.TABLE),
-    "Clip": Rule(Role.TABLE, (_constant_parameters,)),
+    "Clip": Rule(Role.TABLE, (limits.constant_parameters,)),
     "LeakyRelu": Rule(Role.TABLE),
     "Elu": Rule(Role.TABLE),
     "HardSwish": Rule(Role.TABLE),
     "HardSigmoid": Rule(Role.TABLE),
     "Sigmoid": Rule(Role.TABLE, output=(1 / 256, -128)),
     "Tanh": Rule(Role.TABLE, output=(1 / 128, 0)),
-    "MaxPool": Rule(Role.SAME_SCALE, (_values_only, _spatial_rank)),
-    "AveragePool": Rule(Role.SAME_SCALE, (_spatial_rank,)),
-    "GlobalAveragePool": Rule(Role.ARITHMETIC, (_spatial_rank,)),
+    "Abs": Rule(Role.TABLE, chosen=False),
+    "Erf": Rule(Role.TABLE, chosen=False),
+    "Exp": Rule(Role.TABLE, chosen=False),
+    "Gelu": Rule(Role.TABLE, chosen=False),
+    "Log": Rule(Role.TABLE, chosen=False),
+    "Neg": Rule(Role.TABLE, chosen=False),
+    "Reciprocal": Rule(Role.TABLE, chosen=False),
+    "Softplus": Rule(Role.TABLE, chosen=False),
+    "Sqrt": Rule(Role.TABLE, chosen=False),
+    "MaxPool": Rule(Role.SAME_SCALE, (limits.values_only, limits.spatial_rank)),
+    "AveragePool": Rule(Role.SAME_SCALE, (limits.spatial_rank,)),
+    "GlobalAveragePool": Rule(Role.ARITHMETIC, (limits.spatial_rank,)),
+    "GlobalMaxPool": Rule(Role.SAME_SCALE, (limits.spatial_rank,), chosen=False),
     "Concat": Rule(Role.SAME_SCALE, variadic=True),
-    "Reshape": Rule(Role.SAME_SCALE, (_constant_parameters,)),
+    "Reshape": Rule(Role.SAME_SCALE, (limits.constant_parameters,)),
     "Flatten": Rule(Role.SAME_SCALE),
     "Transpose": Rule(Role.SAME_SCALE),
-    "Squeeze": Rule(Role.SAME_SCALE, (_constant_parameters,)),
-    "Unsqueeze": Rule(Role.SAME_SCALE, (_constant_parameters,)),
-    "Slice": Rule(Role.SAME_SCALE, (_constant_parameters,)),
-    "Pad": Rule(Role.SAME_SCALE, (_constant_parameters, _pads_with_zero)),
-    "Resize": Rule(Role.SAME_SCALE, (_constant_parameters, _nearest)),
+    "Squeeze": Rule(Role.SAME_SCALE, (limits.constant_parameters,)),
+    "Unsqueeze": Rule(Role.SAME_SCALE, (limits.constant_parameters,)),
+    "Slice": Rule(Role.SAME_SCALE, (limits.constant_parameters,)),
+    "Pad": Rule(Role.SAME_SCALE, (limits.one_kind_of_padding,), chosen_if=(limits.pads_with_zero,)),
+    "Resize": Rule(Role.SAME_SCALE, (limits.constant_parameters, limits.interpolates_in_steps)),
+    "Expand": Rule(Role.SAME_SCALE, (limits.constant_parameters,), chosen=False),
+    "Tile": Rule(Role.SAME_SCALE, (limits.constant_parameters,), chosen=False),
+    "Gather": Rule(Role.SAME_SCALE, chosen=False),
+    "DepthToSpace": Rule(Role.SAME_SCALE, (limits.image_of_blocks,), chosen=False),
+    "SpaceToDepth": Rule(Role.SAME_SCALE, (limits.image_of_blocks,), chosen=False),
+    "ArgMax": Rule(Role.ANSWER, chosen=False),
+    "ArgMin": Rule(Role.ANSWER, chosen=False),
+    "Equal": Rule(Role.ANSWER, variadic=True, chosen=False),
+    "Greater": Rule(Role.ANSWER, variadic=True, chosen=False),
+    "GreaterOrEqual": Rule(Role.ANSWER, variadic=True, chosen=False),
+    "Less": Rule(Role.ANSWER, variadic=True, chosen=False),
+    "LessOrEqual": Rule(Role.ANSWER, variadic=True, chosen=False),
 }
+
+OWN_DOMAIN = "edgecomp"
+"""The domain of operators of ours that stand for several of ONNX's."""
+
+OWN_RULES: Mapping[str, Rule] = {
+    "Rsqrt": Rule(Role.TABLE, chosen=False),
+    "SquaredDifference": Rule(Role.ARITHMETIC, (limits.two_operands,), variadic=True, chosen=False),
+}
+"""Rules of the operators of `OWN_DOMAIN` that have an integer meaning of their own."""
+
+_PRODUCT = Rule(Role.ARITHMETIC, variadic=True, fuses=True, chosen=False)
 
 FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
 """Activations a node whose rule says `fuses` computes with its own output."""
@@ -173,23 +160,44 @@ QUANTIZED_OPS = frozenset(
 """Operators only an already quantized model has."""
 
 
+def rule_of(node: ir.Node) -> Rule | None:
+    """The rule for `node`; a MatMul with weights has another than one of two activations."""
+    if node.domain == OWN_DOMAIN:
+        return OWN_RULES.get(node.op_type)
+    if node.domain != "":
+        return None
+    if node.op_type == "MatMul" and limits.product_of_activations(node):
+        return _PRODUCT
+    return RULES.get(node.op_type)
+
+
 def why_float(node: ir.Node) -> str | None:
     """Why `node` has no integer meaning, as in "its weights are not constant"; None if it has.
 
     The node may stand in a float graph or between DequantizeLinear and QuantizeLinear.
     """
-    rule = RULES.get(node.op_type) if node.domain == "" else None
+    rule = rule_of(node)
     if rule is None:
         return f"there is no integer {node.op_type}"
-    first = node.inputs[0]
-    if first is None or dtype_of(first) != "float32":
+    data = activation_inputs(node)
+    if not data or any(dtype_of(value) != "float32" for value in data):
         return "it does not work on float32"
-    if is_constant(first) and not rule.variadic:
+    if is_constant(data[0]) and not rule.variadic and rule.data is None:
         return "its input is constant"
-    for limit in rule.limits:
-        if not limit(node):
-            return str(limit.__doc__)
-    return None
+    failed = [limit for limit in rule.limits if not limit(node)]
+    return str(failed[0].__doc__) if failed else None
+
+
+def why_not_chosen(node: ir.Node) -> str | None:
+    """Why the quantize pass leaves `node` in float; None if it makes it integer."""
+    rule = rule_of(node)
+    if rule is not None and not rule.chosen:
+        return f"the quantize pass leaves {node.op_type} in float"
+    reason = why_float(node)
+    if rule is None or reason is not None:
+        return reason
+    failed = [limit for limit in rule.chosen_if if not limit(node)]
+    return str(failed[0].__doc__) if failed else None
 
 
 def activation_inputs(node: ir.Node) -> tuple[ir.Value, ...]:
@@ -197,7 +205,12 @@ def activation_inputs(node: ir.Node) -> tuple[ir.Value, ...]:
 
     Constants are among them where the operator is variadic (Add, Concat ...).
     """
-    wanted = node.inputs if RULES[node.op_type].variadic else node.inputs[:1]
+    rule = rule_of(node)
+    assert rule is not None, "asked only of operators with a rule"
+    if rule.data is not None:
+        wanted = tuple(node.inputs[index] for index in rule.data)
+    else:
+        wanted = tuple(node.inputs) if rule.variadic else tuple(node.inputs[:1])
     return tuple(value for value in wanted if value is not None)
 
 
@@ -213,7 +226,7 @@ def fused_activation(node: ir.Node) -> ir.Node | None:
 
     It must be the only reader of the node's output, and a Clip's bounds constants that keep zero.
     """
-    rule = RULES.get(node.op_type)
+    rule = rule_of(node)
     output = node.outputs[0]
     users = list(output.uses())
     if rule is None or not rule.fuses or output.is_graph_output() or len(users) != 1:

@@ -15,7 +15,7 @@ from edgecomp.graph.quantizable import (
     Role,
     activation_inputs,
     fused_activation,
-    why_float,
+    why_not_chosen,
 )
 from edgecomp.passes.ranges import Affine
 
@@ -70,7 +70,7 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
     nodes = list(graph)
     _check(nodes, exclude)
     kept_float = {n for n in nodes if any(fnmatchcase(str(n.name), p) for p in exclude)}
-    reasons = {node: why_float(node) for node in nodes}
+    reasons = {node: why_not_chosen(node) for node in nodes}
     left = {node for node in nodes if node in kept_float or reasons[node] is not None}
     # an activation follows the node it would be computed with: one rounding, not two
     left |= {tail for node in left if (tail := fused_activation(node)) is not None}
