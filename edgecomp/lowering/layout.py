@@ -1,7 +1,8 @@
 """One owner of the layout: integer image operators run NHWC, all else keeps the model's order.
 
-Transposes appear only where the two meet, and those of the model cancel there. Those that move no element become reshapes, and the one
-before a flatten and a dense layer goes into the order of the layer's weights.
+Transposes appear only where the two meet, and the model's own between the two layouts cancel there.
+Those that move no element become reshapes, and the one before a flatten and a dense layer goes into
+the order of the layer's weights.
 """
 
 from __future__ import annotations

@@ -178,8 +178,8 @@ class GraphBuilder:
         model = helper.make_model(graph, opset_imports=self._opsets, ir_version=IR_VERSION)
         values = {value: self.constants[value] for value in operands}
         with np.errstate(all="ignore"):
-            computed: list[Array] = ReferenceEvaluator(model).run(None, values)
-        return computed
+            computed = ReferenceEvaluator(model).run(None, values)
+        return [np.asarray(array) for array in computed]
 
     def _bytes(self, value: str) -> int:
         return math.prod(self.shape(value)) * self.dtype(value).itemsize

@@ -13,14 +13,14 @@ from edgecomp.importers.tflite.builder import Array
 from edgecomp.importers.tflite.file import Operator, Scales
 from edgecomp.importers.tflite.values import Layout, Values
 
-Activation = tuple[str, float | None, float | None]
+Activation = tuple[str, tuple[float, ...]]
 
 ACTIVATIONS: Mapping[int, Activation | None] = {
     tflite.ActivationFunctionType.NONE: None,
-    tflite.ActivationFunctionType.RELU: ("Relu", None, None),
-    tflite.ActivationFunctionType.RELU_N1_TO_1: ("Clip", -1.0, 1.0),
-    tflite.ActivationFunctionType.RELU6: ("Clip", 0.0, 6.0),
-    tflite.ActivationFunctionType.TANH: ("Tanh", None, None),
+    tflite.ActivationFunctionType.RELU: ("Relu", ()),
+    tflite.ActivationFunctionType.RELU_N1_TO_1: ("Clip", (-1.0, 1.0)),
+    tflite.ActivationFunctionType.RELU6: ("Clip", (0.0, 6.0)),
+    tflite.ActivationFunctionType.TANH: ("Tanh", ()),
 }
 """ONNX operator and bounds of a fused activation, by its number in the schema."""
 
@@ -204,13 +204,10 @@ class Context:
 
     def activated(self, value: str) -> str:
         """`value` after the operator's fused activation."""
-        activation = ACTIVATIONS.get(int(self.option("FusedActivationFunction")), ("", None, None))
+        activation = ACTIVATIONS.get(int(self.option("FusedActivationFunction")), ("", ()))
         if activation is None:
             return value
-        op_type, low, high = activation
+        op_type, bounds = activation
         if not op_type:
             raise self.refusal("its fused activation is unknown")
-        if op_type != "Clip":
-            return self.emit(op_type, value)
-        assert low is not None and high is not None
-        return self.emit("Clip", value, self.like(value, low), self.like(value, high))
+        return self.emit(op_type, value, *(self.like(value, bound) for bound in bounds))

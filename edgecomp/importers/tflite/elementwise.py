@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from onnx import helper
 
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.schema import DTYPES

@@ -77,7 +77,7 @@ def _asymmetric(context: Context, value: str, axes: Sequence[int]) -> tuple[str,
 
 
 def _rounded(context: Context, value: str) -> str:
-    """Rounded to nearest, ties away from zero: floor(|x| + the float32 before 1/2), and the sign."""
+    """Rounded to nearest, ties away from zero: floor(|x| + the float32 before 1/2) and sign."""
     almost_half = context.like(value, float(np.nextafter(np.float32(0.5), np.float32(0))))
     whole = context.emit("Floor", context.emit("Add", context.emit("Abs", value), almost_half))
     return context.emit("Mul", context.emit("Sign", value), whole)

@@ -205,7 +205,8 @@ def _neighbours(context: Context, size: int, count: int) -> Array:
     )
     exact = (np.arange(count, dtype=np.float32) + half) * scale
     whole = np.floor(exact + np.float32(0.5)) if aligned else np.floor(exact)
-    return np.clip(whole.astype(np.int64), 0, size - 1)
+    nearest: Array = np.clip(whole.astype(np.int64), 0, size - 1)
+    return nearest
 
 
 def depth_to_space(context: Context) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edgecomp.importers.onnx_file import FOREIGN, MAX_BYTES
 from edgecomp.importers.tflite.file import Array, Operator, Scales, Subgraph, Tensor
 from edgecomp.importers.tflite.schema import DTYPES, OPERATORS, OPTIONS, VECTORS, WITHOUT_NUMBERS
 from edgecomp.importers.tflite.sparse import densified
+from edgecomp.importers.tflite.wiring import miswired
 
 SCHEMA_VERSION = 3
 IDENTIFIER = b"TFL3"
@@ -50,10 +51,8 @@ def read_file(path: Path) -> tuple[Subgraph, ...]:
 
 def _read_bytes(path: Path) -> bytes:
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no such file"
-        raise EdgecompError(
-            Reason(f"there is {kind}" if kind[0] == "n" else f"this is {kind}", str(path))
-        )
+        what = "this is no regular file" if path.exists() else "there is no such file"
+        raise EdgecompError(Reason(what, str(path), "name a model file"))
     try:
         if path.stat().st_size > MAX_BYTES:
             raise EdgecompError(Reason(f"the file has more than {MAX_BYTES} bytes", str(path)))
@@ -153,7 +152,7 @@ class _Reader:
         inputs = self._indices(graph, "Inputs", len(tensors))
         outputs = self._indices(graph, "Outputs", len(tensors))
         found = Subgraph(tuple(tensors), inputs, outputs, tuple(operators))
-        raise_if_any(list(_miswired(found)))
+        raise_if_any(list(miswired(found)))
         return found
 
     def _indices(self, table: Any, field: str, count: int) -> tuple[int, ...]:
@@ -291,37 +290,3 @@ def _unique(name: str, taken: set[str]) -> str:
         unique = f"{name}_{count}"
     taken.add(unique)
     return unique
-
-
-def _miswired(graph: Subgraph) -> Iterator[Reason]:
-    """Reasons why operators, in their order, cannot be run one after the other."""
-    known = {i for i, t in enumerate(graph.tensors) if t.data is not None or t.variable}
-    known |= set(graph.inputs)
-    made: set[int] = set(graph.inputs)
-    later = {index for operator in graph.operators for index in operator.outputs}
-    for operator in graph.operators:
-        label = _label(graph, operator)
-        for index in operator.inputs:
-            if index is None or index in known:
-                continue
-            name = graph.tensors[index].name
-            if index in later:
-                what = f"its input {name} is made after it is read, so the graph has a cycle"
-            elif not math.prod(graph.tensors[index].shape):
-                continue
-            else:
-                what = f"nothing makes its input {name}"
-            yield Reason(what, label, "convert the model again")
-        for index in operator.outputs:
-            if index in made:
-                name = graph.tensors[index].name
-                yield Reason(f"the tensor {name} is made twice", label, "convert the model again")
-            made.add(index)
-            known.add(index)
-    for index in graph.outputs:
-        if index not in known:
-            yield Reason("nothing makes this output", graph.tensors[index].name)
-
-
-def _label(graph: Subgraph, operator: Operator) -> str:
-    return graph.tensors[operator.outputs[0]].name if operator.outputs else operator.name
