@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgecomp.errors import Reason, raise_if_any
 from edgecomp.lowering.codegen import KernelSource, generate_c
 from edgecomp.lowering.memory import Lifetime, plan_memory
 from edgecomp.program import Call, MemoryPlan, Program
@@ -53,10 +54,29 @@ class CSource:
     weights_bytes: int
 
 
+# Words that C11 or C++20 keep for themselves, as far as a tensor could be called that.
+# fmt: off
+_KEYWORDS = frozenset([
+    "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "continue",
+    "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false",
+    "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace",
+    "new", "not", "operator", "or", "private", "protected", "public", "register", "restrict",
+    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
+    "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual",
+    "void", "volatile", "while", "xor",
+])
+# fmt: on
+
+
 def c_name(name: str) -> str:
-    """`name` as a C identifier."""
+    """`name` as a C and C++ identifier."""
     cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "value"
-    return f"n{cleaned}" if cleaned[0].isdigit() else cleaned
+    return f"n{cleaned}" if cleaned[0].isdigit() or cleaned in _KEYWORDS else cleaned
+
+
+def _comment(text: str) -> str:
+    """`text`, which may come from a user's file, as the inside of a C comment."""
+    return re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *")
 
 
 def unique_names(names: Sequence[str]) -> dict[str, str]:
@@ -75,7 +95,7 @@ def unique_names(names: Sequence[str]) -> dict[str, str]:
 
 def emit_c(program: Program) -> CSource:
     """C for `program`, whose kernels are scheduled."""
-    sources = {name: generate_c(k.func, k.outputs) for name, k in program.kernels.items()}
+    sources = _generate(program)
     functions = _function_names(sources)
     plan = plan_memory(_lifetimes(program, sources))
     arrays = _ConstantArrays(program.constants)
@@ -94,6 +114,25 @@ def emit_c(program: Program) -> CSource:
         tuple(functions[call.kernel] for call in program.calls),
         sum(array.nbytes for array in arrays.contents.values()),
     )
+
+
+def _generate(program: Program) -> dict[str, KernelSource]:
+    """The C of every kernel.
+
+    Raises:
+        EdgecompError: kernels that need what no device has, by the nodes they compute.
+    """
+    sources, reasons = {}, []
+    for name, kernel in program.kernels.items():
+        try:
+            sources[name] = generate_c(kernel.func, kernel.outputs)
+        except Exception as error:  # TVM raises whatever its assertions happen to be
+            call = next(call for call in program.calls if call.kernel == name)
+            detail = (str(error).strip().splitlines() or [""])[-1]
+            what = f"{call.op} cannot be written as C ({detail})"
+            reasons.append(Reason(what, call.name, "replace the operator in the model"))
+    raise_if_any(reasons)
+    return sources
 
 
 def _function_names(sources: Mapping[str, KernelSource]) -> dict[str, str]:
@@ -162,7 +201,7 @@ def _tensor_macros(
     for index, spec in enumerate(specs):
         prefix = f"{program.symbol}_{kind}_{index}"
         record = offsets[spec.name]
-        lines.append(f"/* {spec.name}: {spec.dtype}{list(spec.shape)} */")
+        lines.append(f"/* {_comment(spec.name)}: {spec.dtype}{list(spec.shape)} */")
         lines.append(f"#define {prefix}_BYTES {record.bytes}")
         lines.append(f"#define {prefix}_OFFSET {record.offset}")
         if spec.scale is not None and spec.zero_point is not None:
@@ -186,7 +225,7 @@ def _header(program: Program, plan: MemoryPlan) -> str:
     symbol = program.symbol
     guard = f"{symbol.upper()}_H"
     lines = [
-        f"/* {program.name}: the compiled model's interface.",
+        f"/* {_comment(program.name)}: the compiled model's interface.",
         " *",
         " * Buffers may lie anywhere at a multiple of the alignment. The plan keeps room for",
         " * them in the arena, at the offsets below; a run overwrites an input placed there.",
@@ -250,7 +289,7 @@ def _call_line(
     for number, workspace in enumerate(source.workspaces):
         offset = offsets[_workspace(call, index, number)]
         arguments.append(f"({C_TYPES[workspace.dtype]} *)(void *)(bytes + {offset})")
-    comment = f"{call.name}: {call.op}".replace("*/", "* /")
+    comment = _comment(f"{call.name}: {call.op}")
     return f"  /* {comment} */\n  {program.symbol}_{function}({', '.join(arguments)});"
 
 
@@ -272,7 +311,7 @@ def _source(
         for i, call in enumerate(program.calls)
     ]
     parts = [
-        f'/* {program.name}: kernels and plan. */\n#include "{symbol}.h"\n',
+        f'/* {_comment(program.name)}: kernels and plan. */\n#include "{symbol}.h"\n',
         "\n".join(f'#include "{name}"' for name in ("edgecomp_kernel.h", *program.headers)),
         "\n".join(declared),
         *kernels,

@@ -50,7 +50,10 @@ class _Builder:
     def kernel(
         self, base: str, schedule_as: str, func: Any, outputs: int = 1, work: Any = None
     ) -> str:
-        """Add a kernel and return its name."""
+        """Add a kernel and return its name; the same function is added once."""
+        for name, kernel in self.kernels.items():
+            if kernel.func.same_as(func):
+                return name
         name, number = base, 1
         while name in self.kernels:
             number += 1
