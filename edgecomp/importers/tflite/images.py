@@ -5,8 +5,9 @@ ONNX has images as [batch, channels, height, width]; what they read and give is 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tflite
@@ -16,6 +17,10 @@ from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.hybrid import Grid, is_hybrid, quantized_at_run_time, scaled_back
 from edgecomp.importers.tflite.values import Layout
 from edgecomp.importers.tflite.weights import bias_of, weights_of
+
+# TfLiteTransposeConvParams: TfLitePadding, stride_width, stride_height
+_TRANSPOSE_PARAMETERS = struct.Struct("<3i")
+_CUSTOM_SAME = 1
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,19 @@ def _transpose_conv(
         output_padding=extra,
     )
     context.give(context.activated(value), Layout.IMAGE)
+
+
+def convolution_2d_transpose_bias(context: Context) -> None:
+    """MediaPipe's custom transposed convolution: options are padding and strides, no out shape."""
+    if len(context.operator.custom) < _TRANSPOSE_PARAMETERS.size:
+        raise context.refusal("its options are too short", "convert the model again")
+    padding, width, height = _TRANSPOSE_PARAMETERS.unpack_from(context.operator.custom)
+    if padding != _CUSTOM_SAME or min(width, height) < 1:
+        raise context.refusal("it has another padding than SAME, or no stride")
+    options = {"Padding": tflite.Padding.SAME, "StrideW": width, "StrideH": height}
+    context = Context(replace(context.operator, options=options), context.values)
+    size = context.shape(0)[1:3]
+    _transpose_conv(context, 0, 1, 2, (size[0] * height, size[1] * width))
 
 
 def _pool(context: Context, op_type: str) -> None:

@@ -30,6 +30,7 @@ BUILTINS: Mapping[str, Converter] = {
     "CONCATENATION": movement.concatenation,
     "CONV_2D": images.conv_2d,
     "CUMSUM": reductions.cumulative_sum,
+    "CUSTOM Convolution2DTransposeBias": images.convolution_2d_transpose_bias,
     "DENSIFY": elementwise.dequantize,
     "DEPTHWISE_CONV_2D": images.depthwise_conv_2d,
     "DEPTH_TO_SPACE": images.depth_to_space,
