@@ -63,6 +63,7 @@ def compile_model(
     with progress.task("lower", total=3) as step:
         program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()
+        program = target.arrange(program, device)
         kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
         program = replace(program, kernels=kernels)
         step()

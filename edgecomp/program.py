@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ class Kernel:
         schedule_as: the schedule a target picks it by, such as "conv2d" or "elementwise".
         func: the TIR function; parameters in the order of a call's operands.
         outputs: how many of the last parameters are written.
+        work: geometry and constants, such as `kernels.conv.ConvWork`, for targets that compute it
+            by code of their own; None where they cannot.
     """
 
     name: str
     schedule_as: str
     func: Any
     outputs: int = 1
+    work: Any = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Program:
         kernels: by name.
         calls: in execution order.
         passes: specs of the passes applied to the model.
+        headers: C headers the kernels need beside the compiler's own, text by file name; included
+            in this order.
     """
 
     name: str
@@ -103,3 +108,4 @@ class Program:
     kernels: Mapping[str, Kernel]
     calls: tuple[Call, ...]
     passes: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)

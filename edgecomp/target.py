@@ -50,6 +50,14 @@ class Target(Protocol):
         """The cores a device profile may name, each with one line on what it is."""
         ...
 
+    def arrange(self, program: Program, device: Device) -> Program:
+        """`program` with kernels of the target's own for the device's core, where it has any.
+
+        Such a kernel may want constants in another order: that is done here, at compile time. The
+        others stay for `schedule`.
+        """
+        ...
+
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """`kernel` with its TIR scheduled for the device's core."""
         ...

@@ -26,12 +26,14 @@ class Lowered:
         schedule_as: the schedule a target picks.
         macs: multiply-accumulate operations.
         inputs: which of the node's inputs are operands.
+        work: the same as values, for targets that bring a kernel of their own.
     """
 
     func: Any
     schedule_as: str
     macs: int = 0
     inputs: tuple[int, ...] | None = None
+    work: Any = None
 
 
 def _in(node: ir.Node, index: int = 0) -> tuple[int, ...]:
@@ -84,7 +86,8 @@ def _conv(node: ir.Node) -> Lowered:
     )
     macs = int(np.prod(_out(node))) * int(np.prod(weights[1:]))
     zero_point, rescale = _int(node, "input_zero_point"), _rescale(node)
-    return Lowered(conv.conv2d(shape, zero_point, rescale), "conv2d", macs)
+    work = conv.ConvWork(shape, zero_point, rescale)
+    return Lowered(conv.conv2d(shape, zero_point, rescale), "conv2d", macs, work=work)
 
 
 def _depthwise(node: ir.Node) -> Lowered:
@@ -102,13 +105,17 @@ def _depthwise(node: ir.Node) -> Lowered:
     )
     macs = int(np.prod(_out(node))) * height * width
     zero_point, rescale = _int(node, "input_zero_point"), _rescale(node)
-    return Lowered(conv.depthwise_conv2d(shape, zero_point, rescale), "depthwise_conv2d", macs)
+    work = conv.ConvWork(shape, zero_point, rescale)
+    func = conv.depthwise_conv2d(shape, zero_point, rescale)
+    return Lowered(func, "depthwise_conv2d", macs, work=work)
 
 
 def _dense(node: ir.Node) -> Lowered:
     units, depth = _in(node, 1)
     rows = int(np.prod(_in(node)[:-1]))
-    return Lowered(conv.dense(rows, depth, units, _rescale(node)), "dense", rows * depth * units)
+    work = conv.DenseWork(rows, depth, units, _rescale(node))
+    func = conv.dense(rows, depth, units, work.rescale)
+    return Lowered(func, "dense", rows * depth * units, work=work)
 
 
 def _binary_scales(node: ir.Node) -> elementwise.BinaryScales:
@@ -127,8 +134,9 @@ def _binary_scales(node: ir.Node) -> elementwise.BinaryScales:
 
 def _sum(node: ir.Node) -> Lowered:
     subtract = node.op_type == "Sub"
-    func = elementwise.add(_in(node), _in(node, 1), _binary_scales(node), subtract)
-    return Lowered(func, "elementwise")
+    work = elementwise.AddWork(_in(node), _in(node, 1), _binary_scales(node), subtract)
+    func = elementwise.add(work.a, work.b, work.scales, subtract)
+    return Lowered(func, "elementwise", work=work)
 
 
 def _product(node: ir.Node) -> Lowered:
@@ -159,7 +167,9 @@ def _average_pool(node: ir.Node) -> Lowered:
 
 def _mean(node: ir.Node) -> Lowered:
     zero_points = (_int(node, "input_zero_point"), _int(node, "zero_point"))
-    return Lowered(pool.mean(_image(_in(node)), *zero_points, _multiplier(node)), "pool2d")
+    work = pool.MeanWork(_image(_in(node)), *zero_points, _multiplier(node))
+    func = pool.mean(work.shape, *zero_points, work.multiplier)
+    return Lowered(func, "pool2d", work=work)
 
 
 def _softmax(node: ir.Node) -> Lowered:

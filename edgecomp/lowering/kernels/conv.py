@@ -58,6 +58,25 @@ class ConvShape:
         return (padded_extent - window) // self.strides[axis] + 1
 
 
+@dataclass(frozen=True)
+class ConvWork:
+    """What `conv2d` and `depthwise_conv2d` compute."""
+
+    shape: ConvShape
+    input_zero_point: int
+    rescale: Rescale
+
+
+@dataclass(frozen=True)
+class DenseWork:
+    """What `dense` computes: `rows` times `units` sums over `depth`."""
+
+    rows: int
+    depth: int
+    units: int
+    rescale: Rescale
+
+
 def _rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale: Rescale) -> Any:
     def element(*index: Any) -> Any:
         channel = index[-1]

@@ -34,6 +34,16 @@ class BinaryScales:
     high: int
 
 
+@dataclass(frozen=True)
+class AddWork:
+    """What `add` computes."""
+
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    scales: BinaryScales
+    subtract: bool
+
+
 def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """The shape numpy broadcasting gives."""
     rank = max(len(a), len(b))

@@ -96,6 +96,16 @@ def average_pool(shape: PoolShape, low: int, high: int) -> Any:
     return te.create_prim_func([x, out])
 
 
+@dataclass(frozen=True)
+class MeanWork:
+    """What `mean` computes."""
+
+    shape: tuple[int, int, int, int]
+    input_zero_point: int
+    zero_point: int
+    multiplier: Multiplier
+
+
 def mean(
     shape: tuple[int, int, int, int], input_zero_point: int, zero_point: int, multiplier: Multiplier
 ) -> Any:

@@ -52,6 +52,10 @@ class Cpu:
         """See `Target.cores`."""
         return {name: core.summary for name, core in CORES.items()}
 
+    def arrange(self, program: Program, device: Device) -> Program:
+        """See `Target.arrange`."""
+        return program
+
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""
         # imported here so that listing devices need not wait for TVM

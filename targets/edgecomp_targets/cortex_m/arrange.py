@@ -1,0 +1,88 @@
+"""Puts kernels written for the core in place of the general ones, and their constants in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
+
+from edgecomp.program import Call, Kernel, Program
+from edgecomp_targets.cortex_m import dsp_conv
+from edgecomp_targets.cortex_m.headers import headers
+from edgecomp_targets.cortex_m.replacement import Replacement
+
+Rule = Callable[..., Replacement | None]
+
+DSP_RULES: Mapping[str, Rule] = {
+    "conv2d": dsp_conv.conv,
+    "dense": dsp_conv.dense,
+}
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "cortex_m0plus": {},
+    "cortex_m3": {},
+    "cortex_m4": DSP_RULES,
+    "cortex_m7": DSP_RULES,
+    "cortex_m33": DSP_RULES,
+    "cortex_m55": DSP_RULES,
+}
+"""For each core and kind of kernel: from its work and constants to a replacement, if it can."""
+
+
+def arrange(program: Program, core: str) -> Program:
+    """`program` with the core's own kernels where it has them."""
+    constants: dict[str, npt.NDArray[Any]] = dict(program.constants)
+    kernels: dict[str, Kernel] = {}
+    calls: list[Call] = []
+    used: list[str] = []
+    for call in program.calls:
+        kernel = program.kernels[call.kernel]
+        found = _replacement(program, kernel, call, core)
+        if found is not None:
+            call = _with_constants(call, found, constants)
+            used.append(found.header)
+            kernel = _kernel(program, kernel, call, found)
+        kernels[call.kernel] = kernel
+        calls.append(call)
+    operands = {name for call in calls for name in call.operands}
+    return replace(
+        program,
+        constants={name: array for name, array in constants.items() if name in operands},
+        kernels=kernels,
+        calls=tuple(calls),
+        headers={**program.headers, **headers(used)},
+    )
+
+
+def _replacement(program: Program, kernel: Kernel, call: Call, core: str) -> Replacement | None:
+    rule = RULES[core].get(kernel.schedule_as)
+    if rule is None or kernel.work is None:
+        return None
+    arrays = [program.constants[name] for name in call.operands if name in program.constants]
+    return rule(kernel.work, *arrays)
+
+
+def _with_constants(
+    call: Call, found: Replacement, constants: dict[str, npt.NDArray[Any]]
+) -> Call:
+    """`call` with the operands `found` takes; its constants are added to `constants`."""
+    names = []
+    for what, array in found.constants.items():
+        name = f"{call.name} {what}"
+        number = 1
+        while name in constants:
+            number += 1
+            name = f"{call.name} {what} {number}"
+        constants[name] = array
+        names.append(name)
+    inputs = [call.operands[index] for index in found.inputs]
+    return replace(call, operands=(*inputs, *names, call.operands[-1]))
+
+
+def _kernel(program: Program, kernel: Kernel, call: Call, found: Replacement) -> Kernel:
+    tensors = program.tensors
+    shapes = [tensors[name].shape for name in call.operands[: len(found.inputs)]]
+    func = found.build(shapes, tensors[call.operands[-1]].shape)
+    return replace(kernel, schedule_as="extern", func=func, work=None)

@@ -1,0 +1,108 @@
+/* Words of the DSP extension: two int16 or four int8 in 32 bits, and rescaling of sums.
+ *
+ * Each function has a portable twin that gives the same bits, so that the same source compiles for any
+ * processor; EC_PORTABLE chooses the twins everywhere.
+ */
+#ifndef EDGECOMP_DSP_H
+#define EDGECOMP_DSP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "edgecomp_integer.h"
+
+#if defined(__ARM_FEATURE_DSP) && !defined(EC_PORTABLE)
+#include <arm_acle.h>
+#define EC_DSP 1
+#else
+#define EC_DSP 0
+#endif
+
+#if defined(__GNUC__)
+#define EC_NOINLINE static __attribute__((noinline))
+#else
+#define EC_NOINLINE static
+#endif
+
+/* There need be no C library: compilers bring these two. */
+#if defined(__GNUC__)
+#define ec_copy __builtin_memcpy
+#define ec_fill __builtin_memset
+#else
+#include <string.h>
+#define ec_copy memcpy
+#define ec_fill memset
+#endif
+
+/* Four bytes at any address. */
+EC_INLINE uint32_t ec_load_word(const int8_t *from) {
+  uint32_t word;
+  ec_copy(&word, from, sizeof word);
+  return word;
+}
+
+EC_INLINE void ec_store_word(int8_t *to, uint32_t word) { ec_copy(to, &word, sizeof word); }
+
+EC_INLINE int32_t ec_low_half(uint32_t word) { return (int32_t)(int16_t)(uint16_t)word; }
+
+EC_INLINE int32_t ec_high_half(uint32_t word) { return (int32_t)(int16_t)(uint16_t)(word >> 16); }
+
+EC_INLINE uint32_t ec_halves(int32_t low, int32_t high) {
+  return ((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16);
+}
+
+/* Bytes 0 and 2 as two int16. */
+EC_INLINE uint32_t ec_even_bytes(uint32_t word) {
+#if EC_DSP
+  return (uint32_t)__sxtb16((int8x4_t)word);
+#else
+  return ec_halves((int8_t)(uint8_t)word, (int8_t)(uint8_t)(word >> 16));
+#endif
+}
+
+/* Bytes 1 and 3 as two int16. */
+EC_INLINE uint32_t ec_odd_bytes(uint32_t word) {
+  return ec_even_bytes((word >> 8) | (word << 24));
+}
+
+/* sum + a0*b0 + a1*b1 of two pairs of int16, modulo 2^32. */
+EC_INLINE uint32_t ec_dual_multiply_add(uint32_t a, uint32_t b, uint32_t sum) {
+#if EC_DSP
+  return (uint32_t)__smlad((int16x2_t)a, (int16x2_t)b, (int32_t)sum);
+#else
+  return sum + (uint32_t)(ec_low_half(a) * ec_low_half(b)) +
+         (uint32_t)(ec_high_half(a) * ec_high_half(b));
+#endif
+}
+
+/* a * b / 2^32 rounded to nearest, ties upwards: SMMULR. */
+EC_INLINE int32_t ec_high_multiply(int32_t a, int32_t b) {
+  return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+}
+
+/* How one channel's sum becomes an output step; see `rescale.py` for the conditions and the proof. */
+typedef struct {
+  int32_t twice_bias;
+  int32_t multiplier;
+  int32_t addend; /* the output's zero point and the rounding, before the shift */
+  int32_t shift;  /* 1 or more */
+} ec_dsp_channel;
+
+/* ec_multiply_down(sum, multiplier, -shift) plus the zero point, from twice the sum. */
+EC_INLINE int32_t ec_dsp_rescale(int32_t twice, int32_t multiplier, int32_t addend, int32_t shift) {
+  const int32_t high = ec_high_multiply(twice, multiplier);
+  return (high + (high >> 31) + addend) >> shift;
+}
+
+/* The outputs' range: both ends within int8. */
+typedef struct {
+  int32_t low, high;
+} ec_dsp_range;
+
+EC_INLINE int8_t ec_dsp_clamped(int32_t step, ec_dsp_range range) {
+  int32_t value = ec_clamp(step, -128, 127);
+  if (range.low > -128 || range.high < 127) value = ec_clamp(value, range.low, range.high);
+  return (int8_t)value;
+}
+
+#endif

@@ -1,0 +1,104 @@
+"""Convolutions and dense layers for cores with the DSP extension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
+from edgecomp_targets.cortex_m.dsp_weights import pack_weights, pair_constants, quads
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.rescale import channel_constants
+
+Array = npt.NDArray[Any]
+
+
+def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
+    if work.shape.group != 1 or work.shape.dilations != (1, 1):
+        return None
+    shape = _flattened(work.shape)
+    return _replacement(shape, work.input_zero_point, work.rescale, weights, constants)
+
+
+def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
+    """A dense layer with weights [O,K]: a convolution with a pixel for each row."""
+    shape = _pointwise(work.rows, work.depth, work.units)
+    return _replacement(shape, 0, work.rescale, weights, constants)
+
+
+def _pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
+    return ConvShape(
+        (1, 1, pixels, channels), filters, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1
+    )
+
+
+def _flattened(shape: ConvShape) -> ConvShape:
+    """A 1x1 convolution over whole words as one row of pixels, so that all of them pair up."""
+    batch, height, width, channels = shape.x
+    plain = shape.kernel == shape.strides == (1, 1) and not any(shape.pads)
+    if plain and channels % 4 == 0:
+        return _pointwise(batch * height * width, channels, shape.out_channels)
+    return shape
+
+
+def _replacement(
+    shape: ConvShape,
+    zero_point: int,
+    rescale: Rescale,
+    weights: Array,
+    constants: tuple[Array, ...],
+) -> Replacement | None:
+    matrix = weights.reshape(len(weights), -1)
+    packed = pack_weights(matrix)
+    channels = channel_constants(matrix, *constants, rescale)
+    if packed is None or channels is None:
+        return None
+    fields = _geometry(shape, zero_point, rescale)
+    return Replacement(
+        "ec_dsp_conv",
+        "edgecomp_dsp_conv.h",
+        (0,),
+        {"packed": packed, "pairs": pair_constants(channels), "geometry": geometry(fields)},
+        _scratch_words(shape, fields),
+    )
+
+
+def _geometry(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
+    """Fields of `ec_dsp_conv_shape`."""
+    batch, height, width, channels = shape.x
+    span = shape.kernel[1] * channels
+    # patches of no whole words are gathered by words, which must not leave the rows
+    padded = any(shape.pads) or span % 4 != 0
+    return {
+        "batch": batch,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "out_height": shape.output_extent(0),
+        "out_width": shape.output_extent(1),
+        "filters": shape.out_channels,
+        "kernel_height": shape.kernel[0],
+        "stride_height": shape.strides[0],
+        "stride_width": shape.strides[1],
+        "pad_top": shape.pads[0],
+        "pad_left": shape.pads[1],
+        "span": span,
+        "quads": quads(span * shape.kernel[0]),
+        "padded_width": shape.pads[1] + width + shape.pads[3] if padded else 0,
+        "zero_point": zero_point,
+        "low": rescale.low,
+        "high": rescale.high,
+    }
+
+
+def _scratch_words(shape: ConvShape, fields: dict[str, int]) -> int:
+    """Two expanded patches, the rows of a kernel with their border, two patches of bytes."""
+    words = fields["quads"] * (4 if fields["out_width"] > 1 else 2)
+    row_bytes = fields["padded_width"] * fields["channels"]
+    if row_bytes:
+        words = fields["quads"] * 4 + quads(row_bytes * shape.kernel[0] + 4)
+    if fields["span"] % 4:
+        words += 2 * (fields["quads"] + 1)
+    return words

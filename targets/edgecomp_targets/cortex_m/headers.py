@@ -1,0 +1,28 @@
+"""The C headers of the target's own kernels, and which of them include which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+
+INCLUDES: Mapping[str, tuple[str, ...]] = {
+    "edgecomp_dsp.h": (),
+    "edgecomp_dsp_matrix.h": ("edgecomp_dsp.h",),
+    "edgecomp_dsp_conv.h": ("edgecomp_dsp_matrix.h",),
+}
+"""Folder `csrc/kernels`: each header with those it includes."""
+
+
+def headers(names: Iterable[str]) -> dict[str, str]:
+    """Text of the headers `names` and of all they include, those first."""
+    folder = resources.files("edgecomp_targets.cortex_m") / "csrc" / "kernels"
+    found: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        for included in INCLUDES[name]:
+            add(included)
+        found.setdefault(name, (folder / name).read_text())
+
+    for name in sorted(set(names)):
+        add(name)
+    return found

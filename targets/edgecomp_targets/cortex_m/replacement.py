@@ -1,0 +1,64 @@
+"""A kernel of the target's own in place of one call's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import te, tirx
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What computes a call instead of its kernel.
+
+    Attributes:
+        function: the C function: inputs, constants, then the output and the scratch memory.
+        header: the C header that defines it; see `headers.py`.
+        inputs: which operands of the call are passed on, in order.
+        constants: arrays made at compile time, by a word that says what they are; passed next.
+        scratch_words: 32-bit words of scratch memory; 0 for none.
+    """
+
+    function: str
+    header: str
+    inputs: Sequence[int]
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    scratch_words: int = 0
+
+    def build(self, shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Any:
+        """TIR that makes the one call; `shapes` are those of `inputs`, all int8."""
+        given = [te.placeholder(s, "int8", name=f"x{i}") for i, s in enumerate(shapes)]
+        given += [
+            te.placeholder(array.shape, array.dtype.name, name=name)
+            for name, array in self.constants.items()
+        ]
+        results, dtypes = [output], ["int8"]
+        if self.scratch_words:
+            results.append((_hoisted(self.scratch_words),))
+            dtypes.append("int32")
+
+        def call(sources: Any, targets: Any) -> Any:
+            pointers = [buffer.data for buffer in (*sources, *targets)]
+            return tirx.call_extern("void", self.function, *pointers)
+
+        made = te.extern(results, given, call, name="out", dtype=dtypes)
+        out = made[0] if self.scratch_words else made
+        return te.create_prim_func([*given, out])
+
+
+def _hoisted(words: int) -> int:
+    """Scratch never so small that it stays on the stack: one wrapper then serves every shape."""
+    from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
+
+    return max(words, STACK_BUFFER_BYTES // 4 + 1)
+
+
+def geometry(values: Mapping[str, int]) -> npt.NDArray[np.int32]:
+    """The fields of a C struct of int32, in its order."""
+    return np.array(list(values.values()), np.int32)
