@@ -14,6 +14,25 @@ from edgecomp.importers.inputs import MAX_ELEMENTS
 from edgecomp.importers.onnx_file import MAX_BYTES
 
 
+ELEMENT_TYPES = frozenset(
+    {
+        ir.DataType.BOOL,
+        ir.DataType.INT8,
+        ir.DataType.INT16,
+        ir.DataType.INT32,
+        ir.DataType.INT64,
+        ir.DataType.UINT8,
+        ir.DataType.UINT16,
+        ir.DataType.UINT32,
+        ir.DataType.UINT64,
+        ir.DataType.FLOAT16,
+        ir.DataType.FLOAT,
+        ir.DataType.DOUBLE,
+    }
+)
+"""Types a computed value may have; constants may be narrower."""
+
+
 def check_nodes(model: ir.Model) -> onnx.ModelProto:
     """The model with the shapes that strict inference finds, whatever shapes it had before.
 
@@ -34,12 +53,14 @@ def check_nodes(model: ir.Model) -> onnx.ModelProto:
         raise EdgecompError(_inference_reasons(error)) from error
 
 
-def infer(model: ir.Model) -> None:
-    """Give every value of the main graph its static shape and type, in place.
+def note_shapes(model: ir.Model) -> onnx.ModelProto:
+    """Give every value of the main graph the shape and type that strict inference finds, in place.
+
+    Returns:
+        The model as inferred.
 
     Raises:
-        EdgecompError: nodes that do not fit their inputs, and values whose shape is unknown or too
-            large, each with its node.
+        EdgecompError: nodes that do not fit their inputs.
     """
     inferred = check_nodes(model)
     known = {v.name: v for v in (*inferred.graph.value_info, *inferred.graph.output)}
@@ -49,7 +70,21 @@ def infer(model: ir.Model) -> None:
                 found = known[value.name].type
                 value.type = ir.serde.deserialize_type_proto_for_type(found)
                 value.shape = ir.serde.deserialize_type_proto_for_shape(found)
-    raise_if_any([reason for node in model.graph for reason in _unusable(node)])
+    return inferred
+
+
+def infer(model: ir.Model) -> None:
+    """Give every value of the main graph its static shape and type, in place.
+
+    Raises:
+        EdgecompError: nodes that do not fit their inputs, and values whose shape is unknown or too
+            large, each with its node.
+    """
+    inferred = note_shapes(model)
+    raise_if_any(
+        [reason for value in model.graph.inputs for reason in _unusable_type(value, value.name)]
+        + [reason for node in model.graph for reason in _unusable(node)]
+    )
     try:
         onnx.checker.check_model(inferred)
     except onnx.checker.ValidationError as error:
@@ -73,12 +108,24 @@ def _unusable(node: ir.Node) -> Iterator[Reason]:
                 )
         elif value.dtype == ir.DataType.STRING:
             yield Reason(f"output {value.name} holds strings", where, "cut the model before it")
+        elif value.dtype not in ELEMENT_TYPES:
+            yield from _unusable_type(value, where)
         elif elements_of(value) > MAX_ELEMENTS and not _follows_large(node):
             yield Reason(
                 f"output {value.name} of shape {value.shape} has more than {MAX_ELEMENTS} elements",
                 where,
                 "give smaller input shapes",
             )
+
+
+def _unusable_type(value: ir.Value, where: str | None) -> Iterator[Reason]:
+    """A reason why a device cannot hold elements of the type of `value`."""
+    if value.dtype is not None and value.dtype not in ELEMENT_TYPES:
+        yield Reason(
+            f"{value.name} has elements of type {value.dtype.name.lower()}, which C does not have",
+            str(where),
+            "use float32, float16 or integers of 8 to 64 bits there",
+        )
 
 
 def _follows_unknown(node: ir.Node) -> bool:

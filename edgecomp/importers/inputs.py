@@ -246,6 +246,8 @@ def _bind(
 
 def _as_type(value: npt.NDArray[Any], dtype: ir.DataType) -> npt.NDArray[Any] | None:
     """`value` in the input's type; None when that would change it beyond float rounding."""
+    if value.dtype == dtype.numpy():
+        return value
     if value.dtype.kind not in "biuf":
         return None
     with np.errstate(all="ignore"):

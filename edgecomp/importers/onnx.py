@@ -17,7 +17,9 @@ from edgecomp.importers.affine import fold_affine
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.checks import miswired, unsupported
 from edgecomp.importers.folding import fold_constants
-from edgecomp.importers.inference import broken, check_nodes, infer
+from edgecomp.importers.expansions import expand
+from edgecomp.importers.inference import broken, infer, note_shapes
+from edgecomp.importers.half import widen_halves
 from edgecomp.importers.inputs import fix_inputs
 from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
 from edgecomp.importers.onnx_file import read_proto
@@ -115,7 +117,10 @@ def _simplified(model: ir.Model, names: Mapping[str, str]) -> ir.Model:
     """
     model.ir_version = IR_VERSION
     fold_constants(model)
-    check_nodes(model)
+    note_shapes(model)
+    if widen_halves(model.graph):
+        note_shapes(model)
+    expand(model.graph)
     make_pads_explicit(model.graph)
     fold_batch_norms(model.graph)
     fold_affine(model.graph)

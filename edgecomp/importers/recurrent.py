@@ -8,13 +8,13 @@ the state. Steps have the same shape, so that they share their kernels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from edgecomp.errors import Reason
+from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.build import Replacement
 from edgecomp.graph.values import constant_input, dtype_of, input_at, shape_of
 
@@ -68,6 +68,7 @@ class _Cell:
         bias: bias of the recurrence [gates * hidden], or None (it is in the inputs then).
         peepholes: [3 * hidden] of an LSTM, or None.
         activations: f, g, h in the order of the specification.
+        matrices: the recurrent weights of each gate of a GRU by themselves.
     """
 
     new: Replacement
@@ -77,6 +78,7 @@ class _Cell:
     bias: ir.Value | None
     peepholes: ir.Value | None
     activations: Sequence[Activation]
+    matrices: Sequence[ir.Value] = ()
 
     def clipped(self, value: ir.Value) -> ir.Value:
         """The input of an activation, within the attribute `clip`."""
@@ -95,60 +97,48 @@ class _Cell:
         return self.new.add_many("Split", value, sizes, outputs=count, axis=-1)
 
 
-def expand_recurrent(graph: ir.Graph) -> list[Reason]:
-    """Replace every LSTM, GRU and RNN of static shape, in place.
+def expand_recurrent(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
+    """The outputs of an LSTM, GRU or RNN of static shape.
 
-    Returns:
-        Why some stay.
+    Raises:
+        EdgecompError: it has too many steps, or lengths of sequences that are not constant.
     """
-    reasons = []
-    for node in [n for n in graph if n.op_type in GATES and n.domain == ""]:
-        reason = _obstacle(node)
-        if reason is None:
-            _expand(graph, node)
-        else:
-            reasons.append(Reason(reason[0], str(node.name), reason[1]))
-    return reasons
-
-
-def _obstacle(node: ir.Node) -> tuple[str, str] | None:
-    source, weights = node.inputs[0], node.inputs[1]
-    known = [value is not None and value.shape is not None for value in (source, weights)]
-    if source is None or weights is None or not all(known):
-        return f"the shapes of {node.op_type} are not known", "give input shapes with --shape"
-    if not (source.shape and source.shape.is_static() and weights.shape.is_static()):  # type: ignore[union-attr]
-        return f"the shapes of {node.op_type} are not known", "give input shapes with --shape"
-    steps = shape_of(source)[1 if node.attributes.get_int("layout", 0) else 0]
-    if steps > MAX_STEPS:
-        return f"{node.op_type} over {steps} steps", f"give at most {MAX_STEPS} steps at once"
     if input_at(node, 4) is not None and constant_input(node, 4) is None:
-        return "the lengths of its sequences are not constant", "bind them with --bind"
-    return None
-
-
-def _expand(graph: ir.Graph, node: ir.Node) -> None:
-    new = Replacement(graph, node)
+        raise EdgecompError(
+            Reason(
+                "the lengths of its sequences are not constant",
+                str(node.name),
+                "bind them with --bind",
+            )
+        )
     batch_first = node.attributes.get_int("layout", 0) == 1
     source = node.inputs[0]
     assert source is not None
     length, batch = shape_of(source)[1::-1] if batch_first else shape_of(source)[:2]
+    if length > MAX_STEPS:
+        raise EdgecompError(
+            Reason(
+                f"{node.op_type} over {length} steps",
+                str(node.name),
+                f"give at most {MAX_STEPS} steps at once",
+            )
+        )
     if batch_first:
         source = new.add("Transpose", source, perm=[1, 0, 2])
     direction = node.attributes.get_string("direction", "forward")
-    count = 2 if direction == "bidirectional" else 1
     sequences, lasts = [], []
-    for index in range(count):
+    for index in range(2 if direction == "bidirectional" else 1):
         backward = direction == "reverse" or index == 1
         every, last = _direction(new, node, source, (length, batch), index, backward)
         sequences.append(every)
         lasts.append(last)
     axis = 2 if batch_first else 1
-    outputs: list[ir.Value | None] = [_joined(new, sequences, axis, batch_first, True)]
+    outputs = [_joined(new, sequences, axis, batch_first, True)]
     outputs += [
         _joined(new, [last[state] for last in lasts], 1 if batch_first else 0, batch_first, False)
         for state in range(len(lasts[0]))
     ]
-    new.finish(*outputs[: len(node.outputs)])
+    return outputs
 
 
 def _joined(
@@ -234,7 +224,10 @@ def _cell(new: Replacement, node: ir.Node, source: ir.Value, index: int) -> tupl
         inputs = new.add("Add", inputs, first)
     peepholes = _pick(new, input_at(node, 7), index) if node.op_type == "LSTM" else None
     activations = _activations(new, node, index)
-    return _Cell(new, node, hidden, matrices[1], left, peepholes, activations), inputs
+    cell = _Cell(new, node, hidden, matrices[1], left, peepholes, activations)
+    if node.op_type == "GRU":
+        cell = replace(cell, matrices=cell.split(matrices[1], gates))
+    return cell, inputs
 
 
 def _initial_states(
@@ -318,7 +311,7 @@ def _gru(cell: _Cell, inputs: ir.Value, states: Sequence[ir.Value]) -> list[ir.V
         reset = f(cell.clipped(new.add("Add", reset, own_reset)))
         own_fresh = new.add("Mul", reset, own_fresh)
     else:
-        matrices = cell.split(cell.recurrent, 3)
+        matrices = cell.matrices
         own_update, own_reset = (new.add("MatMul", hidden, matrix) for matrix in matrices[:2])
         reset = f(cell.clipped(new.add("Add", reset, own_reset)))
         own_fresh = new.add("MatMul", new.add("Mul", reset, hidden), matrices[2])

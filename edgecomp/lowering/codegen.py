@@ -203,7 +203,7 @@ def generate_c(func: Any, outputs: int = 1) -> KernelSource:
         for i, p in enumerate(definition.group(1).split(","))
     )
     workspaces = tuple(Workspace((_elements(b),), str(b.dtype)) for b in hoisted)
-    text = _HALF.sub("_Float16", text)
     parameters = tuple(_HALF.sub("_Float16", parameter) for parameter in parameters)
     body_text = _LITERAL.sub(lambda m: literals[int(m.group(1))], text[definition.end() - 1 :])
+    body_text = _HALF.sub("_Float16", body_text)
     return KernelSource(parameters, _own_calls(body_text.strip()), workspaces)

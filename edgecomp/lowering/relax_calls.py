@@ -105,6 +105,17 @@ def _with_own_intrinsics(func: Any) -> Any:
     return func.with_body(tvm_ffi.structural_map(func.body, (tvm.ir.Call, visit)))
 
 
+def _at_start(func: Any) -> Any:
+    """`func` with buffers that begin where their memory does: a scatter leaves that open."""
+    if all(isinstance(buffer.elem_offset, tirx.IntImm) for buffer in func.params):
+        return func
+    buffers = {
+        buffer: tirx.decl_buffer(buffer.shape, str(buffer.dtype), name=buffer.name)
+        for buffer in func.params
+    }
+    return func.specialize(buffers)
+
+
 def _is_float32(call: Any) -> bool:
     return str(getattr(call.ty, "dtype", "")) == "float32"
 
@@ -201,7 +212,7 @@ class _Walk:
             return self._operands(value)
         if value.op != tvm.ir.Op.get("relax.call_tir"):
             raise EdgecompError(f"TVM leaves {_callee(value)} to its run-time library")
-        func = _with_own_intrinsics(self.module[value.args[0]])
+        func = _with_own_intrinsics(_at_start(self.module[value.args[0]]))
         fields = value.ty_args[0]
         fields = fields.fields if isinstance(fields, relax.TupleType) else [fields]
         outputs = tuple(self._tensor(field) for field in fields)

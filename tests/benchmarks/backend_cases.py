@@ -18,6 +18,7 @@ _ALL = range(32)
 BOUND: Mapping[str, Sequence[int]] = {
     "AffineGrid": (1,),
     "BlackmanWindow": (0,),
+    "CastLike": (1,),
     "CenterCropPad": (1,),
     "Col2Im": (1, 2),
     "ConstantOfShape": (0,),
@@ -63,7 +64,7 @@ BOUND: Mapping[str, Sequence[int]] = {
         )
     },
 }
-"""Operands that carry shapes, axes, counts, lengths, conditions, scales and zero points."""
+"""Operands that carry shapes, axes, counts, lengths, conditions, types, scales and zero points."""
 
 TRAINING = frozenset({"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", "Gradient"})
 """Operators of the standard's main domain that only training uses."""
@@ -136,13 +137,12 @@ def _array(value: Any) -> Any:
 
 
 def _bound_names(model: onnx.ModelProto) -> frozenset[str]:
-    """Inputs of the graph that nodes of the main graph read where `BOUND` says."""
-    return frozenset(
-        name
-        for node in model.graph.node
-        for index, name in enumerate(node.input)
-        if index in BOUND.get(node.op_type, ())
-    )
+    """Inputs of the graph that nodes of the main graph read only where `BOUND` says."""
+    bound, data = set(), set()
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            (bound if index in BOUND.get(node.op_type, ()) else data).add(name)
+    return frozenset(bound - data)
 
 
 def _outside(model: onnx.ModelProto) -> Iterator[str]:
@@ -152,9 +152,10 @@ def _outside(model: onnx.ModelProto) -> Iterator[str]:
             yield "training"
         if "training_mode" in {a.name for a in node.attribute if a.i}:
             yield "training"
-        if node.op_type.startswith(("Sequence", "Optional")) or "Sequence" in node.op_type:
-            if node.op_type != "ReverseSequence":
-                yield "sequence or optional"
+        if node.op_type.startswith("Optional") or (
+            "Sequence" in node.op_type and node.op_type != "ReverseSequence"
+        ):
+            yield "sequence or optional"
     for value in (*model.graph.input, *model.graph.output):
         if value.type.WhichOneof("value") != "tensor_type":
             yield "sequence or optional"

@@ -1,0 +1,51 @@
+"""Operators as simpler ones: what TVM's importer lacks, gets wrong, or has no integer meaning for.
+
+One literal table; each rule writes nodes that compute the same, or gives None and leaves the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import onnx_ir as ir
+
+from edgecomp.errors import EdgecompError, Reason, raise_if_any
+from edgecomp.graph.build import Replacement
+from edgecomp.importers.recurrent import expand_recurrent
+
+Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value | None] | None]
+
+RULES: Mapping[str, Rule] = {
+    "GRU": expand_recurrent,
+    "LSTM": expand_recurrent,
+    "RNN": expand_recurrent,
+}
+"""What replaces each operator of the standard."""
+
+
+def expand(graph: ir.Graph) -> None:
+    """Replace every node that a rule knows, in place; shapes of all values must be noted.
+
+    Raises:
+        EdgecompError: nodes that cannot be computed by anything, all of them named.
+    """
+    reasons: list[Reason] = []
+    for node in list(graph):
+        rule = RULES.get(node.op_type) if node.domain == "" else None
+        if rule is None or not all(_is_known(value) for value in node.inputs):
+            continue
+        new = Replacement(graph, node)
+        try:
+            results = rule(new, node)
+        except EdgecompError as error:
+            reasons.extend(error.reasons)
+            continue
+        if results is not None:
+            new.finish(*results)
+    raise_if_any(reasons)
+
+
+def _is_known(value: ir.Value | None) -> bool:
+    return value is None or (
+        value.shape is not None and value.shape.is_static() and value.dtype is not None
+    )
