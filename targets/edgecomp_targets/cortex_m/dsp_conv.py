@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
-from edgecomp_targets.cortex_m.dsp_weights import pack_weights, pair_constants, quads
+from edgecomp_targets.cortex_m.dsp_weights import pack_weights, even_channels, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 
@@ -60,7 +60,7 @@ def _replacement(
         "ec_dsp_conv",
         "edgecomp_dsp_conv.h",
         (0,),
-        {"packed": packed, "pairs": pair_constants(channels), "geometry": geometry(fields)},
+        {"packed": packed, "channels": even_channels(channels), "geometry": geometry(fields)},
         _scratch_words(shape, fields),
     )
 
@@ -88,6 +88,7 @@ def _geometry(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, 
         "quads": quads(span * shape.kernel[0]),
         "padded_width": shape.pads[1] + width + shape.pads[3] if padded else 0,
         "zero_point": zero_point,
+        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
         "low": rescale.low,
         "high": rescale.high,
     }

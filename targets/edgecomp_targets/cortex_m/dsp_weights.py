@@ -45,9 +45,8 @@ def pack_weights(weights: Array) -> npt.NDArray[np.int32] | None:
     return words.astype(np.uint32).view(np.int32)
 
 
-def pair_constants(constants: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """[channels, 4] of `channel_constants` -> [channel pairs, 4, 2]."""
-    channels = len(constants)
-    filled = np.zeros((_even(channels), 4), np.int32)
-    filled[:channels] = constants
-    return np.ascontiguousarray(filled.reshape(-1, 2, 4).transpose(0, 2, 1))
+def even_channels(constants: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """[channels, 4] of `channel_constants`, with a channel of zeros where their number is odd."""
+    filled = np.zeros((_even(len(constants)), 4), np.int32)
+    filled[: len(constants)] = constants
+    return filled

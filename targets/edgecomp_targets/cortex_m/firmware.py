@@ -120,6 +120,7 @@ def _model_header(
             f"#define BENCH_RUN {symbol}_run",
             f"#define BENCH_ARENA_BYTES {symbol}_ARENA_BYTES",
             f"#define BENCH_ARENA_ALIGNMENT {symbol}_ARENA_ALIGNMENT",
+            f"#define BENCH_STATE_BYTES {symbol}_STATE_BYTES",
             table("bench_inputs", inputs),
             table("bench_outputs", outputs),
             "",

@@ -5,9 +5,10 @@ The rescaling of a sum x by mantissa m and shift -s is, with two roundings,
     y = floor((x * m + 2^30) / 2^31)            ties upwards
     z = (y + 2^(s-1) - (1 if y < 0)) >> s       ties away from zero, s >= 1
 
-The first is the high word of 2x * m + 2^31 (SMMULR of 2x and m) as long as 2x fits 32 bits. The
-second adds y's sign and one constant before the shift; the output's zero point, times 2^s, goes into
-that constant. `tests/targets/cortex_m/test_rescale.py` checks it against `ec_multiply_down`.
+The first is the high word of 2x * m + 2^31 (SMMLAR of 2x and m) as long as 2x fits 32 bits. The
+second may ask for the sign of x instead of y's: y < 0 implies x < 0, and where x < 0 but y = 0 both
+(2^(s-1) - 1) >> s and 2^(s-1) >> s are 0. The output's zero point, times 2^s, goes into the constant.
+ `tests/targets/cortex_m/test_rescale.py` checks it against `ec_multiply_down`.
 
 A channel whose output is the same for every input (all its weights zero, or its bias so large that
 it always saturates) becomes that constant: multiplier 0.
@@ -78,6 +79,6 @@ def channel_constants(
         return None
     varying = np.stack([2 * bias, multipliers.astype(np.int64), addend, right], axis=1)
     fixed = np.stack(
-        [np.zeros_like(bias), np.zeros_like(bias), 2 * constant, np.ones_like(bias)], axis=1
+        [np.zeros_like(bias), np.zeros_like(bias), 2 * constant + 1, np.ones_like(bias)], axis=1
     )
     return np.where(is_constant[:, None], fixed, varying).astype(np.int32)

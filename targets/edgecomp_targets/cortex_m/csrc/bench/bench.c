@@ -1,15 +1,15 @@
 /* Bench firmware: runs the model on every sample of a host file, and counts.
  *
  * Reads `edgecomp.in`: uint32 number of samples, uint32 number of functions to watch and their
- * addresses, then all inputs, in order, for each sample; and, if there are functions to watch, for
+ * addresses, then all inputs, in order, and the state, for each sample; and, if there are functions to watch, for
  * one more run in which each of them is timed.
- * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs; then
+ * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs and the state; then
  * uint32 ticks of an empty run and uint32 deepest stack in bytes; then, if functions were watched,
  * uint32 ticks of an empty watched function, and of each of those (0 if it was not called).
  * Inputs and outputs lie in the arena, where the memory plan reserved room for them.
  *
  * `bench_model.h` is generated: it includes the model's header and defines BENCH_RUN,
- * BENCH_ARENA_BYTES, BENCH_ARENA_ALIGNMENT, bench_inputs and bench_outputs. */
+ * BENCH_ARENA_BYTES, BENCH_ARENA_ALIGNMENT, BENCH_STATE_BYTES, bench_inputs and bench_outputs. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +26,8 @@ typedef struct {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-typedef void (*run_function)(const void *inputs, const void *outputs, void *arena);
+/* A program without state does not look at the last argument: it is passed in a register. */
+typedef void (*run_function)(const void *inputs, const void *outputs, void *arena, void *state);
 
 extern uint32_t __stack_bottom[];
 
@@ -39,12 +40,13 @@ static const uint32_t *stack_at_call;
 enum { WATCH_LIMIT = 4096 };
 static uint32_t watched[WATCH_LIMIT], watched_ticks[1 + WATCH_LIMIT];
 static uint8_t arena[BENCH_ARENA_BYTES] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
+static uint8_t state[BENCH_STATE_BYTES + 1] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
 static void *input_pointers[COUNT(bench_inputs)];
 static void *output_pointers[COUNT(bench_outputs)];
 
 /* One instruction (the return), as the emulator counts: what `measure` costs beyond the model. */
 __attribute__((naked, noinline)) static void run_nothing(const void *inputs, const void *outputs,
-                                                         void *memory) {
+                                                         void *memory, void *kept) {
     __asm__ volatile("bx lr");
 }
 
@@ -57,7 +59,7 @@ __attribute__((noinline)) static uint32_t measure(run_function run) {
     while (bottom != here) *(volatile uint32_t *)bottom++ = PAINT;
     timer_start();
     const uint32_t start = timer_now();
-    run(input_pointers, output_pointers, arena);
+    run(input_pointers, output_pointers, arena, state);
     return timer_now() - start;
 }
 
@@ -83,6 +85,7 @@ static void send(int32_t file, const void *from, uint32_t bytes) {
 static void receive_inputs(int32_t in) {
     for (size_t i = 0; i < COUNT(bench_inputs); ++i)
         receive(in, input_pointers[i], bench_inputs[i].bytes);
+    receive(in, state, BENCH_STATE_BYTES);
 }
 
 static void check_timer(void) {
@@ -99,6 +102,7 @@ static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
     send(out, &ticks, sizeof ticks);
     for (size_t i = 0; i < COUNT(bench_outputs); ++i)
         send(out, output_pointers[i], bench_outputs[i].bytes);
+    send(out, state, BENCH_STATE_BYTES);
 }
 
 static void run_watched(int32_t in, int32_t out, uint32_t count) {

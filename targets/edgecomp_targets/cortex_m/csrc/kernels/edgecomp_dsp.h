@@ -80,7 +80,7 @@ EC_INLINE int32_t ec_high_multiply(int32_t a, int32_t b) {
   return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 }
 
-/* How one channel's sum becomes an output step; see `rescale.py` for the conditions and the proof. */
+/* How one channel's sum becomes an output step; `rescale.py` makes it and has the proof. */
 typedef struct {
   int32_t twice_bias;
   int32_t multiplier;
@@ -89,20 +89,18 @@ typedef struct {
 } ec_dsp_channel;
 
 /* ec_multiply_down(sum, multiplier, -shift) plus the zero point, from twice the sum. */
-EC_INLINE int32_t ec_dsp_rescale(int32_t twice, int32_t multiplier, int32_t addend, int32_t shift) {
-  const int32_t high = ec_high_multiply(twice, multiplier);
-  return (high + (high >> 31) + addend) >> shift;
+EC_INLINE int32_t ec_dsp_rescale(int32_t twice, const ec_dsp_channel *c) {
+  return (c->addend + (twice >> 31) + ec_high_multiply(twice, c->multiplier)) >> c->shift;
 }
 
-/* The outputs' range: both ends within int8. */
+/* The outputs' range, both ends within int8; `narrow` when it is not all of int8. */
 typedef struct {
-  int32_t low, high;
+  int32_t narrow, low, high;
 } ec_dsp_range;
 
-EC_INLINE int8_t ec_dsp_clamped(int32_t step, ec_dsp_range range) {
-  int32_t value = ec_clamp(step, -128, 127);
-  if (range.low > -128 || range.high < 127) value = ec_clamp(value, range.low, range.high);
-  return (int8_t)value;
+EC_INLINE int8_t ec_dsp_clamped(int32_t step, const ec_dsp_range *range) {
+  const int32_t value = ec_clamp(step, -128, 127);
+  return (int8_t)(range->narrow ? ec_clamp(value, range->low, range->high) : value);
 }
 
 #endif

@@ -13,7 +13,7 @@ typedef struct {
   int32_t quads;        /* a patch has 4 * quads elements, those after the last are any */
   int32_t padded_width; /* of a row with its border; 0 when rows are read in place */
   int32_t zero_point;   /* of the input: the border */
-  int32_t low, high;
+  ec_dsp_range range;
 } ec_dsp_conv_shape;
 
 /* The input rows of one output row with their border, `pitch` bytes apart. */
@@ -63,14 +63,13 @@ EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source,
 
 /* NHWC convolution. `scratch` has room for two expanded patches, then for the rows of a kernel with
  * their border, then for two patches of bytes. */
-EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int32_t *pairs,
+EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int32_t *constants,
                              const int32_t *shape, int8_t *y, int32_t *scratch) {
   const ec_dsp_conv_shape *const s = (const ec_dsp_conv_shape *)(const void *)shape;
-  const ec_dsp_pair *const pair = (const ec_dsp_pair *)(const void *)pairs;
+  const ec_dsp_channel *const channel = (const ec_dsp_channel *)(const void *)constants;
   const uint32_t *const w = (const uint32_t *)(const void *)weights;
   uint32_t *const expanded = (uint32_t *)(void *)scratch;
   int8_t *const rows = (int8_t *)(expanded + 4 * s->quads);
-  const ec_dsp_range range = {s->low, s->high};
   const int padded = s->padded_width != 0;
   const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
   int8_t *const bytes = rows + (padded ? pitch * s->kernel_height + 4 : 0);
@@ -87,11 +86,11 @@ EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int3
       int32_t left = s->out_width;
       for (; left > 1; left -= 2, source += 2 * step, y += 2 * s->filters) {
         ec_dsp_patches(expanded, bytes, source, 1, s, pitch);
-        ec_dsp_two_vectors(expanded, w, pair, s->quads, s->filters, range, y, y + s->filters);
+        ec_dsp_two_vectors(expanded, w, channel, s->quads, s->filters, &s->range, y, y + s->filters);
       }
       if (left) {
         ec_dsp_patches(expanded, bytes, source, 0, s, pitch);
-        ec_dsp_one_vector(expanded, w, pair, s->quads, s->filters, range, y);
+        ec_dsp_one_vector(expanded, w, channel, s->quads, s->filters, &s->range, y);
         y += s->filters;
       }
     }

@@ -10,11 +10,6 @@
 
 #include "edgecomp_dsp.h"
 
-/* Two channels' constants, as `rescale.py` writes them. */
-typedef struct {
-  int32_t twice_bias[2], multiplier[2], addend[2], shift[2];
-} ec_dsp_pair;
-
 /* Expand 4 * `quads` elements of one vector; gives the place after them. */
 EC_INLINE uint32_t *ec_dsp_expand(uint32_t *to, const int8_t *x, int32_t quads) {
   for (; quads > 0; --quads, x += 4, to += 2) {
@@ -38,97 +33,187 @@ EC_INLINE uint32_t *ec_dsp_expand_two(uint32_t *to, const int8_t *x, const int8_
   return to;
 }
 
-/* Twice the sum of channel b, from the sum of both channels and that of channel a. */
-EC_INLINE int32_t ec_dsp_twice_second(uint32_t both, uint32_t first) {
-  return (int32_t)(both - first) >> 7;
+/* Sums of two vectors with channel a and with both channels; then the outputs made of them. */
+typedef struct {
+  uint32_t first_x, both_x, first_y, both_y;
+} ec_dsp_sums;
+
+#if EC_DSP && defined(__GNUC__)
+
+/* Four elements of two vectors with two channels: r2-r5 hold x(k0,k2), x(k1,k3), y(k0,k2), y(k1,k3). */
+#define EC_DSP_QUAD                 \
+  "ldmia %[x]!, {r2, r3, r4, r5}\n" \
+  "ldrd %[v], %[w], [%[p]], #8\n"   \
+  "smlad %[bx], r2, %[v], %[bx]\n"  \
+  "smlad %[by], r4, %[v], %[by]\n"  \
+  "sxtb16 %[v], %[v]\n"             \
+  "smlad %[fx], r2, %[v], %[fx]\n"  \
+  "smlad %[fy], r4, %[v], %[fy]\n"  \
+  "smlad %[bx], r3, %[w], %[bx]\n"  \
+  "smlad %[by], r5, %[w], %[by]\n"  \
+  "sxtb16 %[w], %[w]\n"             \
+  "smlad %[fx], r3, %[w], %[fx]\n"  \
+  "smlad %[fy], r5, %[w], %[fy]\n"
+
+/* Products of 4 * `quads` elements, two channels; gives the weights after them. */
+EC_INLINE const uint32_t *ec_dsp_products(const uint32_t *x, const uint32_t *p, int32_t quads,
+                                          ec_dsp_sums *sums) {
+  uint32_t first_x = 0, both_x = 0, first_y = 0, both_y = 0, v, w;
+  const uint32_t *end = x + 4 * (quads & 3);
+  __asm__ volatile(
+      "b 2f\n"
+      "1:\n" EC_DSP_QUAD
+      "2:\n"
+      "cmp %[x], %[end]\n"
+      "bne 1b\n"
+      : [x] "+r"(x), [p] "+r"(p), [v] "=&r"(v), [w] "=&r"(w), [fx] "+r"(first_x),
+        [bx] "+r"(both_x), [fy] "+r"(first_y), [by] "+r"(both_y)
+      : [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "cc", "memory");
+  end = x + 4 * (quads & ~3);
+  __asm__ volatile(
+      "b 2f\n"
+      "1:\n" EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD
+      "2:\n"
+      "cmp %[x], %[end]\n"
+      "bne 1b\n"
+      : [x] "+r"(x), [p] "+r"(p), [v] "=&r"(v), [w] "=&r"(w), [fx] "+r"(first_x),
+        [bx] "+r"(both_x), [fy] "+r"(first_y), [by] "+r"(both_y)
+      : [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "cc", "memory");
+  sums->first_x = first_x;
+  sums->both_x = both_x;
+  sums->first_y = first_y;
+  sums->both_y = both_y;
+  return p;
 }
 
-EC_INLINE int8_t ec_dsp_first(const ec_dsp_pair *pair, uint32_t sum, ec_dsp_range range) {
-  const int32_t twice = (int32_t)(sum + sum + (uint32_t)pair->twice_bias[0]);
-  return ec_dsp_clamped(
-      ec_dsp_rescale(twice, pair->multiplier[0], pair->addend[0], pair->shift[0]), range);
+/* Rescale the sums of a channel and of the next to four output steps, within int8. */
+EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) {
+  __asm__ volatile(
+      "sub %[bx], %[bx], %[fx]\n"
+      "sub %[by], %[by], %[fy]\n"
+      "ldmia %[c]!, {r2, r3, r4, r5}\n"
+      "add %[fx], r2, %[fx], lsl #1\n"
+      "add %[fy], r2, %[fy], lsl #1\n"
+      "add r2, r4, %[fx], asr #31\n"
+      "add r4, r4, %[fy], asr #31\n"
+      "smmlar %[fx], %[fx], r3, r2\n"
+      "smmlar %[fy], %[fy], r3, r4\n"
+      "asr %[fx], %[fx], r5\n"
+      "asr %[fy], %[fy], r5\n"
+      "ldmia %[c]!, {r2, r3, r4, r5}\n"
+      "add %[bx], r2, %[bx], asr #7\n"
+      "add %[by], r2, %[by], asr #7\n"
+      "add r2, r4, %[bx], asr #31\n"
+      "add r4, r4, %[by], asr #31\n"
+      "smmlar %[bx], %[bx], r3, r2\n"
+      "smmlar %[by], %[by], r3, r4\n"
+      "asr %[bx], %[bx], r5\n"
+      "asr %[by], %[by], r5\n"
+      "ssat %[fx], #8, %[fx]\n"
+      "ssat %[fy], #8, %[fy]\n"
+      "ssat %[bx], #8, %[bx]\n"
+      "ssat %[by], #8, %[by]\n"
+      : [c] "+r"(channel), [fx] "+r"(sums->first_x), [bx] "+r"(sums->both_x),
+        [fy] "+r"(sums->first_y), [by] "+r"(sums->both_y)
+      :
+      : "r2", "r3", "r4", "r5", "cc", "memory");
 }
 
-EC_INLINE int8_t ec_dsp_second(const ec_dsp_pair *pair, uint32_t both, uint32_t first,
-                               ec_dsp_range range) {
-  const int32_t twice = ec_dsp_twice_second(both, first) + pair->twice_bias[1];
-  return ec_dsp_clamped(
-      ec_dsp_rescale(twice, pair->multiplier[1], pair->addend[1], pair->shift[1]), range);
+#else
+
+EC_INLINE const uint32_t *ec_dsp_products(const uint32_t *x, const uint32_t *p, int32_t quads,
+                                          ec_dsp_sums *sums) {
+  ec_dsp_sums s = {0, 0, 0, 0};
+  for (const uint32_t *const end = x + 4 * quads; x != end; x += 4, p += 2) {
+    const uint32_t v = ec_even_bytes(p[0]), w = ec_even_bytes(p[1]);
+    s.both_x = ec_dual_multiply_add(x[1], p[1], ec_dual_multiply_add(x[0], p[0], s.both_x));
+    s.both_y = ec_dual_multiply_add(x[3], p[1], ec_dual_multiply_add(x[2], p[0], s.both_y));
+    s.first_x = ec_dual_multiply_add(x[1], w, ec_dual_multiply_add(x[0], v, s.first_x));
+    s.first_y = ec_dual_multiply_add(x[3], w, ec_dual_multiply_add(x[2], v, s.first_y));
+  }
+  *sums = s;
+  return p;
 }
 
-/* Two pixels by two channels, four elements. */
-#define EC_DSP_STEP_2X2()                            \
-  do {                                               \
-    const uint32_t w0 = w[0], w1 = w[1];             \
-    const uint32_t x0 = x[0], x1 = x[1], y0 = x[2], y1 = x[3]; \
-    const uint32_t a0 = ec_even_bytes(w0);           \
-    const uint32_t a1 = ec_even_bytes(w1);           \
-    both_x = ec_dual_multiply_add(x0, w0, both_x);   \
-    both_y = ec_dual_multiply_add(y0, w0, both_y);   \
-    first_x = ec_dual_multiply_add(x0, a0, first_x); \
-    first_y = ec_dual_multiply_add(y0, a0, first_y); \
-    both_x = ec_dual_multiply_add(x1, w1, both_x);   \
-    both_y = ec_dual_multiply_add(y1, w1, both_y);   \
-    first_x = ec_dual_multiply_add(x1, a1, first_x); \
-    first_y = ec_dual_multiply_add(y1, a1, first_y); \
-    w += 2;                                          \
-    x += 4;                                          \
-  } while (0)
+EC_INLINE uint32_t ec_dsp_first(uint32_t sum, const ec_dsp_channel *channel) {
+  const int32_t twice = (int32_t)(sum + sum + (uint32_t)channel->twice_bias);
+  return (uint32_t)ec_clamp(ec_dsp_rescale(twice, channel), -128, 127);
+}
 
-/* All channels of two pixels: `x` holds 4 * `quads` elements of each, interleaved. */
-EC_NOINLINE void ec_dsp_two_vectors(const uint32_t *vectors, const uint32_t *w,
-                                    const ec_dsp_pair *pair, int32_t quads, int32_t channels,
-                                    ec_dsp_range range, int8_t *out_x, int8_t *out_y) {
-  for (int32_t c = 0; c < channels; c += 2, ++pair) {
-    const uint32_t *x = vectors;
-    const uint32_t *const end = vectors + 4 * quads;
-    uint32_t first_x = 0, both_x = 0, first_y = 0, both_y = 0;
-    if (quads & 1) EC_DSP_STEP_2X2();
-    while (x != end) {
-      EC_DSP_STEP_2X2();
-      EC_DSP_STEP_2X2();
+EC_INLINE uint32_t ec_dsp_second(uint32_t both, uint32_t first, const ec_dsp_channel *channel) {
+  const int32_t twice = channel->twice_bias + ((int32_t)(both - first) >> 7);
+  return (uint32_t)ec_clamp(ec_dsp_rescale(twice, channel), -128, 127);
+}
+
+EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) {
+  const ec_dsp_sums s = *sums;
+  sums->first_x = ec_dsp_first(s.first_x, &channel[0]);
+  sums->both_x = ec_dsp_second(s.both_x, s.first_x, &channel[1]);
+  sums->first_y = ec_dsp_first(s.first_y, &channel[0]);
+  sums->both_y = ec_dsp_second(s.both_y, s.first_y, &channel[1]);
+}
+
+#endif
+
+EC_INLINE uint32_t ec_dsp_narrowed(uint32_t step, const ec_dsp_range *range) {
+  return (uint32_t)ec_clamp((int32_t)step, range->low, range->high);
+}
+
+/* All channels of two vectors of 4 * `quads` elements, expanded and interleaved. */
+EC_NOINLINE void ec_dsp_two_vectors(const uint32_t *vectors, const uint32_t *weights,
+                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
+                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
+  const int8_t *const end = out_x + channels;
+  for (;;) {
+    ec_dsp_sums sums;
+    weights = ec_dsp_products(vectors, weights, quads, &sums);
+    ec_dsp_outputs(channel, &sums);
+    channel += 2;
+    if (range->narrow) {
+      sums.first_x = ec_dsp_narrowed(sums.first_x, range);
+      sums.both_x = ec_dsp_narrowed(sums.both_x, range);
+      sums.first_y = ec_dsp_narrowed(sums.first_y, range);
+      sums.both_y = ec_dsp_narrowed(sums.both_y, range);
     }
-    *out_x++ = ec_dsp_first(pair, first_x, range);
-    *out_y++ = ec_dsp_first(pair, first_y, range);
-    if (c + 1 < channels) {
-      *out_x++ = ec_dsp_second(pair, both_x, first_x, range);
-      *out_y++ = ec_dsp_second(pair, both_y, first_y, range);
-    }
+    out_x[0] = (int8_t)sums.first_x;
+    out_y[0] = (int8_t)sums.first_y;
+    if (end - out_x < 2) return;
+    out_x[1] = (int8_t)sums.both_x;
+    out_y[1] = (int8_t)sums.both_y;
+    out_x += 2;
+    out_y += 2;
+    if (out_x == end) return;
   }
 }
 
-/* All channels of one vector, four at a time. */
+/* All channels of one vector of 4 * `quads` elements, four at a time: the sums of x are those of the
+ * first two channels, the sums of y those of the next two. */
 EC_NOINLINE void ec_dsp_one_vector(const uint32_t *vector, const uint32_t *weights,
-                                   const ec_dsp_pair *pair, int32_t quads, int32_t channels,
-                                   ec_dsp_range range, int8_t *out) {
-  for (int32_t c = 0; c < channels; c += 4) {
-    const uint32_t *x = vector;
-    const uint32_t *const end = vector + 2 * quads;
+                                   const ec_dsp_channel *channel, int32_t quads, int32_t channels,
+                                   const ec_dsp_range *range, int8_t *out) {
+  for (int32_t c = 0; c < channels; c += 4, channel += 4) {
     const uint32_t *w = weights;
     /* the last channels may lack the second pair: it repeats the first */
     const uint32_t *v = c + 2 < channels ? weights + 2 * quads : weights;
-    uint32_t first_w = 0, both_w = 0, first_v = 0, both_v = 0;
-    while (x != end) {
-      const uint32_t x0 = x[0], x1 = x[1];
-      const uint32_t w0 = w[0], w1 = w[1], v0 = v[0], v1 = v[1];
-      both_w = ec_dual_multiply_add(x0, w0, both_w);
-      first_w = ec_dual_multiply_add(x0, ec_even_bytes(w0), first_w);
-      both_v = ec_dual_multiply_add(x0, v0, both_v);
-      first_v = ec_dual_multiply_add(x0, ec_even_bytes(v0), first_v);
-      both_w = ec_dual_multiply_add(x1, w1, both_w);
-      first_w = ec_dual_multiply_add(x1, ec_even_bytes(w1), first_w);
-      both_v = ec_dual_multiply_add(x1, v1, both_v);
-      first_v = ec_dual_multiply_add(x1, ec_even_bytes(v1), first_v);
-      x += 2;
-      w += 2;
-      v += 2;
+    ec_dsp_sums s = {0, 0, 0, 0};
+    for (const uint32_t *x = vector; x != vector + 2 * quads; x += 2, w += 2, v += 2) {
+      s.both_x = ec_dual_multiply_add(x[1], w[1], ec_dual_multiply_add(x[0], w[0], s.both_x));
+      s.both_y = ec_dual_multiply_add(x[1], v[1], ec_dual_multiply_add(x[0], v[0], s.both_y));
+      s.first_x = ec_dual_multiply_add(x[0], ec_even_bytes(w[0]), s.first_x);
+      s.first_y = ec_dual_multiply_add(x[0], ec_even_bytes(v[0]), s.first_y);
+      s.first_x = ec_dual_multiply_add(x[1], ec_even_bytes(w[1]), s.first_x);
+      s.first_y = ec_dual_multiply_add(x[1], ec_even_bytes(v[1]), s.first_y);
     }
     weights = v;
-    out[c] = ec_dsp_first(&pair[0], first_w, range);
-    if (c + 1 < channels) out[c + 1] = ec_dsp_second(&pair[0], both_w, first_w, range);
-    if (c + 2 < channels) out[c + 2] = ec_dsp_first(&pair[1], first_v, range);
-    if (c + 3 < channels) out[c + 3] = ec_dsp_second(&pair[1], both_v, first_v, range);
-    pair += 2;
+    const uint32_t sums[4] = {s.first_x + s.first_x, (uint32_t)((int32_t)(s.both_x - s.first_x) >> 7),
+                              s.first_y + s.first_y, (uint32_t)((int32_t)(s.both_y - s.first_y) >> 7)};
+    const int32_t left = channels - c < 4 ? channels - c : 4;
+    for (int32_t i = 0; i < left; ++i) {
+      const int32_t twice = (int32_t)(sums[i] + (uint32_t)channel[i].twice_bias);
+      *out++ = ec_dsp_clamped(ec_dsp_rescale(twice, &channel[i]), range);
+    }
   }
 }
 
