@@ -19,7 +19,10 @@ SHARED = ROOT.parent / "shared"
 Array = npt.NDArray[Any]
 
 # Operators the reference kernels of tflite-runtime 2.14 do not register.
-WITHOUT_REFERENCE = frozenset({"ELU"})
+WITHOUT_REFERENCE = frozenset({"CEIL", "CUMSUM", "ELU", "ROUND"})
+
+# The lowest version of an operator that has a reference kernel, where that is not 1.
+VERSIONS = {"BROADCAST_TO": 2}
 SHARED_ABSENT = "needs the models and data of ../shared, which is absent"
 
 
@@ -133,7 +136,9 @@ class SingleOp:
             b,
             "Model",
             Version=3,
-            OperatorCodes=_offsets(b, [_table(b, "OperatorCode", **_code(code))]),
+            OperatorCodes=_offsets(
+                b, [_table(b, "OperatorCode", **_code(code, VERSIONS.get(self.name, 1)))]
+            ),
             Subgraphs=_offsets(b, [graph]),
             Buffers=_offsets(b, buffers),
         )
@@ -173,8 +178,8 @@ def _offsets(b: Any, tables: Sequence[int]) -> int:
     return int(b.EndVector())
 
 
-def _code(code: int) -> dict[str, int]:
-    return {"DeprecatedBuiltinCode": min(code, 127), "BuiltinCode": code, "Version": 1}
+def _code(code: int, version: int) -> dict[str, int]:
+    return {"DeprecatedBuiltinCode": min(code, 127), "BuiltinCode": code, "Version": version}
 
 
 def _buffer(b: Any, data: Array | None) -> int:

@@ -19,7 +19,9 @@ def layout_of(context: Context, places: range | None = None) -> Layout:
     """
     found = Layout.FILE
     for place in range(context.count) if places is None else places:
-        if not context.has(place) or context.known(place) is not None:
+        if not context.has(place):
+            continue
+        if context.known(place) is not None and len(context.shape(place)) <= 4:
             continue
         index = context.tensor(place)
         if len(context.shape(place)) != 4:

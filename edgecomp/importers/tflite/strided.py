@@ -46,6 +46,8 @@ def strided_slice(context: Context) -> None:
     for axis, entry in chosen:
         length, begin, stride = shape[axis], begins[entry], strides[entry]
         if masks.shrink >> entry & 1:
+            if masks.begin >> entry & 1:
+                begin = 0 if stride > 0 else -1
             begin += length if begin < 0 else 0
             if not 0 <= begin < length:
                 raise context.refusal(f"there is no element {begin} along axis {axis}")

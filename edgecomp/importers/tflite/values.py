@@ -98,8 +98,9 @@ class Values:
             return self._forms[form]
         tensor = self.tensors[index]
         other = Layout.IMAGE if layout is Layout.FILE else Layout.FILE
-        if tensor.data is not None:
-            made = self._constant(index, layout)
+        content = self.constant(index)
+        if content is not None:
+            made = self._constant(index, content, layout)
         elif (index, other) in self._forms:
             source = self._forms[index, other]
             if len(self.builder.shape(source)) != 4:
@@ -157,11 +158,9 @@ class Values:
                 Reason(f"the tensor holds no numbers ({tensor.dtype})", tensor.name, "cut it off")
             )
 
-    def _constant(self, index: int, layout: Layout) -> str:
+    def _constant(self, index: int, content: Array, layout: Layout) -> str:
         """A constant tensor; below four dimensions, it broadcasts in the other layout as well."""
         tensor = self.tensors[index]
-        content = tensor.data
-        assert content is not None
         scales = self.quantized(index)
         axis = 0 if scales is None else scales.axis
         if layout is Layout.IMAGE and content.ndim > 0:
