@@ -8,9 +8,10 @@ and QuantizeLinear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
@@ -23,42 +24,25 @@ from edgecomp.graph.qdq import (
     quantized_source,
     requantizer_of,
 )
-from edgecomp.graph.quantizable import activation_inputs, fused_activation, why_float
-from edgecomp.lowering import integer_moves, integer_ops
-from edgecomp.lowering.integer_group import Group, Operand, requantized
+from edgecomp.graph.quantizable import (
+    Role,
+    activation_inputs,
+    fused_activation,
+    rule_of,
+    why_float,
+)
+from edgecomp.lowering.integer_builders import builder_of
+from edgecomp.lowering.integer_chain import chain_table
+from edgecomp.lowering.integer_group import (
+    Group,
+    Operand,
+    add_constant,
+    integer_node,
+    requantized,
+)
+from edgecomp.lowering.integer_prepare import prepare
 from edgecomp.model import Model
 from edgecomp_runtime.manifest import TensorSpec
-
-BUILDERS: Mapping[str, Callable[[Group], list[ir.Node] | None]] = {
-    "Conv": integer_ops.conv,
-    "Gemm": integer_ops.dense,
-    "MatMul": integer_ops.dense,
-    "Add": integer_ops.binary,
-    "Sub": integer_ops.binary,
-    "Mul": integer_ops.binary,
-    "Softmax": integer_ops.softmax,
-    "Relu": integer_ops.table,
-    "Clip": integer_ops.table,
-    "LeakyRelu": integer_ops.table,
-    "Elu": integer_ops.table,
-    "HardSwish": integer_ops.table,
-    "HardSigmoid": integer_ops.table,
-    "Sigmoid": integer_ops.table,
-    "Tanh": integer_ops.table,
-    "ReduceMean": integer_moves.mean,
-    "MaxPool": integer_moves.pool,
-    "AveragePool": integer_moves.pool,
-    "GlobalAveragePool": integer_moves.global_pool,
-    "Concat": integer_moves.concat,
-    "Reshape": integer_moves.move,
-    "Flatten": integer_moves.move,
-    "Transpose": integer_moves.move,
-    "Squeeze": integer_moves.move,
-    "Unsqueeze": integer_moves.move,
-    "Slice": integer_moves.move,
-    "Pad": integer_moves.pad,
-}
-"""What each operator of `edgecomp.graph.quantizable.RULES` becomes."""
 
 
 def is_int8(quantization: Quantization | None) -> bool:
@@ -77,10 +61,11 @@ def lower_integer(model: Model, integer_io: bool) -> Model:
         A model whose signature says which inputs and outputs are int8, with scale and zero point.
     """
     graph = model.graph.clone()
+    prepare(graph.graph)
     for node in list(graph.graph):
         if is_quantize(node):
             _lower_requantize(graph.graph, node)
-        elif node.op_type in BUILDERS and why_float(node) is None:
+        elif rule_of(node) is not None and why_float(node) is None:
             group = _match(graph.graph, node)
             if group is not None:
                 _replace(group)
@@ -101,7 +86,11 @@ def _operand(value: ir.Value) -> Operand | None:
 
 def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     """The group around `node`, or None when it is not quantized on every side."""
+    rule = rule_of(node)
     operands = [_operand(value) for value in activation_inputs(node)]
+    if rule is not None and rule.role is Role.ANSWER and None not in operands:
+        found = tuple(operand for operand in operands if operand is not None)
+        return Group(graph, node, None, found, found[0].quantization, node)
     activation = fused_activation(node)
     tail = (activation or node).outputs[0]
     quantizer = requantizer_of(tail)
@@ -116,7 +105,7 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
 
 def _replace(group: Group) -> None:
     """Put the integer nodes of `group` before its QuantizeLinear and let them make its output."""
-    nodes = BUILDERS[group.node.op_type](group)
+    nodes = builder_of(group.node)(group)
     if nodes is not None:
         _take_over(group.graph, nodes, group.quantizer)
 
@@ -132,14 +121,52 @@ def _take_over(graph: ir.Graph, nodes: Sequence[ir.Node], old: ir.Node) -> None:
 
 
 def _lower_requantize(graph: ir.Graph, node: ir.Node) -> None:
-    """QuantizeLinear of a DequantizeLinear: the same values on another grid."""
+    """QuantizeLinear of a DequantizeLinear, or of a function of one: the same on another grid."""
     value = node.inputs[0]
     source = None if value is None else _operand(value)
     result = quantization_of(node)
-    if source is None or result is None or not is_int8(result) or source.value.is_initializer():
+    if _changes_sign(value, result):
+        _flip(graph, node)
+        return
+    if result is None or not is_int8(result):
+        return
+    if value is not None and source is None and (chain := chain_table(graph, value, result)):
+        _take_over(graph, chain, node)
+    if source is None or source.value.is_initializer():
         return
     name = node.name or ""
     _take_over(graph, requantized(source.value, source.quantization, result, name), node)
+
+
+def _changes_sign(value: ir.Value | None, result: Quantization | None) -> bool:
+    """Whether a QuantizeLinear only brings int8 to uint8 or back: the same numbers, 128 apart."""
+    before = dequantization_of(value)
+    if before is None or result is None or not (before.per_tensor and result.per_tensor):
+        return False
+    if {before.dtype, result.dtype} != {"int8", "uint8"} or before.scale != result.scale:
+        return False
+    offset = 128 if result.dtype == "uint8" else -128
+    return int(result.zero_point) - int(before.zero_point) == offset
+
+
+def _flip(graph: ir.Graph, node: ir.Node) -> None:
+    """Replace DequantizeLinear, QuantizeLinear between int8 and uint8 by turning the sign bit."""
+    source = quantized_source(node.inputs[0])
+    output = node.outputs[0]
+    assert source is not None, "the value before is dequantized"
+    name = node.name or str(output.name)
+    bit = add_constant(graph, f"{name} sign bit", np.array(128, np.uint8))
+    if output.dtype == ir.DataType.UINT8:
+        cast = integer_node("Cast", [source], f"{name} as bits", "Cast", {"to": 2}, domain="")
+        cast.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+        turned = integer_node("BitwiseXor", [cast.outputs[0], bit], name, "Requantize", domain="")
+        nodes = [cast, turned]
+    else:
+        turned = integer_node("BitwiseXor", [source, bit], f"{name} turned", "Cast", domain="")
+        cast = integer_node("Cast", [turned.outputs[0]], name, "Requantize", {"to": 3}, domain="")
+        nodes = [turned, cast]
+    nodes[0].outputs[0].name = f"{output.name} as bits"
+    _take_over(graph, nodes, node)
 
 
 def _quantized_spec(spec: TensorSpec, quantization: Quantization) -> TensorSpec:

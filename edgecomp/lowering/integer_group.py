@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgecomp.graph.qdq import Quantization
-from edgecomp.graph.values import constant_input
+from edgecomp.graph.values import constant_input, constant_of, shape_of
 from edgecomp.lowering import multipliers
 from edgecomp.lowering.fixed_point import quantize_value
 
@@ -46,7 +46,8 @@ class Group:
         activation: a Relu or Clip computed with it, or None.
         operands: its quantized inputs.
         result: scale and zero point of its output.
-        quantizer: the QuantizeLinear that makes the output.
+        quantizer: the node that makes the output: the QuantizeLinear, or the operator itself
+            where its result is no quantized tensor.
     """
 
     graph: ir.Graph
@@ -55,6 +56,11 @@ class Group:
     operands: tuple[Operand, ...]
     result: Quantization
     quantizer: ir.Node
+
+    @property
+    def output(self) -> ir.Value:
+        """What the group makes."""
+        return self.quantizer.outputs[0]
 
     @property
     def label(self) -> str:
@@ -143,3 +149,13 @@ def reshape_node(graph: ir.Graph, x: ir.Value, shape: tuple[int, ...], name: str
     node = integer_node("Reshape", [x, target], name, "Reshape", domain="")
     node.outputs[0].shape = ir.Shape(shape)
     return node
+
+
+def full_rank(group: Group, value: ir.Value) -> ir.Value:
+    """`value`; a constant with as many axes as the output, so that the layout can turn it."""
+    content = constant_of(value)
+    missing = len(shape_of(group.output)) - len(shape_of(value))
+    if content is None or missing <= 0:
+        return value
+    name = f"{value.name} rank {content.ndim + missing}"
+    return add_constant(group.graph, name, content.reshape((1,) * missing + content.shape))

@@ -3,153 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from edgecomp.graph.qdq import quantization_of
-from edgecomp.graph.values import constant_input, constant_of, dtype_of, shape_of
-from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.graph.values import constant_input
 from edgecomp.lowering.integer_group import DOMAIN
-from edgecomp.lowering.kernels import conv, elementwise, movement, pool
+from edgecomp.lowering.kernels import conv, elementwise, pool, resize, transpose_conv
 from edgecomp.lowering.kernels.softmax import softmax
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """One kernel for one node.
-
-    Attributes:
-        func: TIR over the operands, in order: the node's inputs that are passed, then its output.
-        schedule_as: the schedule a target picks.
-        macs: multiply-accumulate operations.
-        inputs: which of the node's inputs are operands.
-        work: the same as values, for targets that bring a kernel of their own.
-    """
-
-    func: Any
-    schedule_as: str
-    macs: int = 0
-    inputs: tuple[int, ...] | None = None
-    work: Any = None
-
-
-def _in(node: ir.Node, index: int = 0) -> tuple[int, ...]:
-    value = node.inputs[index]
-    assert value is not None
-    return shape_of(value)
-
-
-def _out(node: ir.Node) -> tuple[int, ...]:
-    return shape_of(node.outputs[0])
-
-
-def _ints(node: ir.Node, name: str) -> tuple[int, ...]:
-    return tuple(node.attributes.get_ints(name, []))
-
-
-def _int(node: ir.Node, name: str) -> int:
-    attribute = node.attributes[name]
-    return attribute.as_int()
-
-
-def _rescale(node: ir.Node) -> conv.Rescale:
-    shifts = constant_of(node.inputs[4])
-    assert shifts is not None
-    only_down = bool((shifts <= 0).all())
-    return conv.Rescale(_int(node, "zero_point"), _int(node, "low"), _int(node, "high"), only_down)
-
-
-def _multiplier(node: ir.Node) -> Multiplier:
-    return Multiplier(_int(node, "mantissa"), _int(node, "shift"))
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    batch, height, width, channels = shape
-    return batch, height, width, channels
+from edgecomp.lowering.kernels_of_moves import INDEXED, MOVEMENT
+from edgecomp.lowering.kernels_of_pairs import PAIRS
+from edgecomp.lowering.kernels_of_reductions import REDUCTIONS
+from edgecomp.lowering.lowered import (
+    Lowered,
+    binary_scales,
+    image_shape,
+    input_shape,
+    int_list,
+    int_of,
+    multiplier_of,
+    output_shape,
+    rescale_of,
+)
 
 
 def _conv(node: ir.Node) -> Lowered:
-    weights = _in(node, 1)
-    strides, dilations = _ints(node, "strides"), _ints(node, "dilations")
-    top, left, bottom, right = _ints(node, "pads")
+    weights = input_shape(node, 1)
+    strides, dilations = int_list(node, "strides"), int_list(node, "dilations")
+    top, left, bottom, right = int_list(node, "pads")
     shape = conv.ConvShape(
-        _image(_in(node)),
+        image_shape(input_shape(node)),
         weights[0],
         (weights[1], weights[2]),
         (strides[0], strides[1]),
         (top, left, bottom, right),
         (dilations[0], dilations[1]),
-        _int(node, "group"),
+        int_of(node, "group"),
     )
-    macs = int(np.prod(_out(node))) * int(np.prod(weights[1:]))
-    zero_point, rescale = _int(node, "input_zero_point"), _rescale(node)
+    macs = int(np.prod(output_shape(node))) * int(np.prod(weights[1:]))
+    zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
     work = conv.ConvWork(shape, zero_point, rescale)
     return Lowered(conv.conv2d(shape, zero_point, rescale), "conv2d", macs, work=work)
 
 
 def _depthwise(node: ir.Node) -> Lowered:
-    height, width, channels = _in(node, 1)
-    strides, dilations = _ints(node, "strides"), _ints(node, "dilations")
-    top, left, bottom, right = _ints(node, "pads")
+    height, width, channels = input_shape(node, 1)
+    strides, dilations = int_list(node, "strides"), int_list(node, "dilations")
+    top, left, bottom, right = int_list(node, "pads")
     shape = conv.ConvShape(
-        _image(_in(node)),
+        image_shape(input_shape(node)),
         channels,
         (height, width),
         (strides[0], strides[1]),
         (top, left, bottom, right),
         (dilations[0], dilations[1]),
-        _int(node, "group"),
+        int_of(node, "group"),
     )
-    macs = int(np.prod(_out(node))) * height * width
-    zero_point, rescale = _int(node, "input_zero_point"), _rescale(node)
+    macs = int(np.prod(output_shape(node))) * height * width
+    zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
     work = conv.ConvWork(shape, zero_point, rescale)
     func = conv.depthwise_conv2d(shape, zero_point, rescale)
     return Lowered(func, "depthwise_conv2d", macs, work=work)
 
 
 def _dense(node: ir.Node) -> Lowered:
-    units, depth = _in(node, 1)
-    rows = int(np.prod(_in(node)[:-1]))
-    work = conv.DenseWork(rows, depth, units, _rescale(node))
+    units, depth = input_shape(node, 1)
+    rows = int(np.prod(input_shape(node)[:-1]))
+    work = conv.DenseWork(rows, depth, units, rescale_of(node))
     func = conv.dense(rows, depth, units, work.rescale)
     return Lowered(func, "dense", rows * depth * units, work=work)
 
 
-def _binary_scales(node: ir.Node) -> elementwise.BinaryScales:
-    mantissas, shifts = _ints(node, "mantissas"), _ints(node, "shifts")
-    first, second, output = map(Multiplier, mantissas, shifts)
-    left, right = _ints(node, "zero_points")
-    return elementwise.BinaryScales(
-        (left, right),
-        (first, second),
-        output,
-        _int(node, "zero_point"),
-        _int(node, "low"),
-        _int(node, "high"),
-    )
-
-
 def _sum(node: ir.Node) -> Lowered:
     subtract = node.op_type == "Sub"
-    work = elementwise.AddWork(_in(node), _in(node, 1), _binary_scales(node), subtract)
+    work = elementwise.AddWork(
+        input_shape(node), input_shape(node, 1), binary_scales(node), subtract
+    )
     func = elementwise.add(work.a, work.b, work.scales, subtract)
     return Lowered(func, "elementwise", work=work)
 
 
 def _product(node: ir.Node) -> Lowered:
-    func = elementwise.multiply(_in(node), _in(node, 1), _binary_scales(node))
+    func = elementwise.multiply(input_shape(node), input_shape(node, 1), binary_scales(node))
     return Lowered(func, "elementwise")
 
 
 def _pool_shape(node: ir.Node) -> pool.PoolShape:
-    kernel, strides = _ints(node, "kernel"), _ints(node, "strides")
-    top, left, bottom, right = _ints(node, "pads")
-    out = _out(node)
+    kernel, strides = int_list(node, "kernel"), int_list(node, "strides")
+    top, left, bottom, right = int_list(node, "pads")
+    out = output_shape(node)
     return pool.PoolShape(
-        _image(_in(node)),
+        image_shape(input_shape(node)),
         (kernel[0], kernel[1]),
         (strides[0], strides[1]),
         (top, left, bottom, right),
@@ -166,25 +111,28 @@ def _average_pool(node: ir.Node) -> Lowered:
 
 
 def _mean(node: ir.Node) -> Lowered:
-    zero_points = (_int(node, "input_zero_point"), _int(node, "zero_point"))
-    work = pool.MeanWork(_image(_in(node)), *zero_points, _multiplier(node))
+    zero_points = (int_of(node, "input_zero_point"), int_of(node, "zero_point"))
+    work = pool.MeanWork(image_shape(input_shape(node)), *zero_points, multiplier_of(node))
     func = pool.mean(work.shape, *zero_points, work.multiplier)
     return Lowered(func, "pool2d", work=work)
 
 
 def _softmax(node: ir.Node) -> Lowered:
-    shape = _in(node)
+    shape = input_shape(node)
     scale = node.attributes["scale"].as_float()
     return Lowered(softmax(int(np.prod(shape[:-1])), shape[-1], scale), "softmax")
 
 
 def _lookup(node: ir.Node) -> Lowered:
-    return Lowered(elementwise.lookup(_in(node)), "elementwise")
+    return Lowered(elementwise.lookup(input_shape(node)), "elementwise")
 
 
 def _requantize(node: ir.Node) -> Lowered:
     func = elementwise.requantize(
-        _in(node), _int(node, "input_zero_point"), _multiplier(node), _int(node, "zero_point")
+        input_shape(node),
+        int_of(node, "input_zero_point"),
+        multiplier_of(node),
+        int_of(node, "zero_point"),
     )
     return Lowered(func, "elementwise")
 
@@ -192,7 +140,9 @@ def _requantize(node: ir.Node) -> Lowered:
 def _quantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
-    func = elementwise.quantize(_in(node), float(quantization.scale), int(quantization.zero_point))
+    func = elementwise.quantize(
+        input_shape(node), float(quantization.scale), int(quantization.zero_point)
+    )
     return Lowered(func, "elementwise", inputs=(0,))
 
 
@@ -200,31 +150,35 @@ def _dequantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
     func = elementwise.dequantize(
-        _in(node), float(quantization.scale), int(quantization.zero_point)
+        input_shape(node), float(quantization.scale), int(quantization.zero_point)
     )
     return Lowered(func, "elementwise", inputs=(0,))
 
 
-def _dtype(node: ir.Node) -> str:
-    value = node.inputs[0]
-    assert value is not None
-    return dtype_of(value)
+def _conv_transpose(node: ir.Node) -> Lowered:
+    weights, out = input_shape(node, 1), output_shape(node)
+    strides, pads = int_list(node, "strides"), int_list(node, "pads")
+    shape = transpose_conv.TransposeConvShape(
+        image_shape(input_shape(node)),
+        (out[1], out[2], out[3]),
+        (weights[1], weights[2]),
+        (strides[0], strides[1]),
+        (pads[0], pads[1]),
+        int_of(node, "group"),
+    )
+    macs = int(np.prod(out)) * int(np.prod(shape.taps)) * weights[3]
+    func = transpose_conv.conv2d_transpose(
+        shape, int_of(node, "input_zero_point"), rescale_of(node)
+    )
+    return Lowered(func, "conv_transpose", macs)
 
 
-def _transpose(node: ir.Node) -> Lowered:
-    rank = len(_in(node))
-    permutation = _ints(node, "perm") or tuple(reversed(range(rank)))
-    return Lowered(movement.transpose(_in(node), _dtype(node), permutation), "movement")
-
-
-def _concat(node: ir.Node) -> Lowered:
-    shapes = [_in(node, index) for index in range(len(node.inputs))]
-    axis = _int(node, "axis") % len(shapes[0])
-    return Lowered(movement.concat(shapes, _dtype(node), axis), "movement")
-
-
-def _identity(node: ir.Node) -> Lowered:
-    return Lowered(movement.copy(_in(node), _dtype(node)), "movement", inputs=(0,))
+def _resize_linear(node: ir.Node) -> Lowered:
+    shape, out = image_shape(input_shape(node)), output_shape(node)
+    corners, half = bool(int_of(node, "align_corners")), bool(int_of(node, "half_pixel"))
+    rows = resize.Interpolation(shape[1], out[1], corners, half)
+    columns = resize.Interpolation(shape[2], out[2], corners, half)
+    return Lowered(resize.bilinear(shape, rows, columns), "elementwise")
 
 
 INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {
@@ -240,15 +194,13 @@ INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {
     "Softmax": _softmax,
     "Lookup": _lookup,
     "Requantize": _requantize,
+    "ConvTranspose": _conv_transpose,
+    "ResizeLinear": _resize_linear,
+    **PAIRS,
+    **REDUCTIONS,
+    **INDEXED,
 }
 """Nodes of `edgecomp.integer`."""
-
-MOVEMENT: Mapping[str, Callable[[ir.Node], Lowered]] = {
-    "Transpose": _transpose,
-    "Concat": _concat,
-    "Identity": _identity,
-}
-"""ONNX operators that move elements of any type."""
 
 
 def _is_int8_edge(node: ir.Node) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edgecomp.graph.values import constant_input, shape_of
+from edgecomp.graph.values import shape_of
 from edgecomp.lowering import multipliers
 from edgecomp.lowering.integer_group import Group, add_constant, integer_node, requantized
 from edgecomp.lowering.integer_ops import as_image, four, two
 
 
-def _on_own_grid(group: Group, nodes: list[ir.Node], shape_from: ir.Value) -> list[ir.Node]:
+def on_own_grid(group: Group, nodes: list[ir.Node], shape_from: ir.Value) -> list[ir.Node]:
     """`nodes`, whose result is on the input's grid, brought to the output's."""
     source = group.operands[0].quantization
     last = nodes[-1].outputs[0]
@@ -29,7 +29,7 @@ def _keeps_grid(group: Group) -> bool:
 def _window(group: Group) -> dict[str, list[int]] | None:
     """Kernel, strides and pads of a pool; None when it does something int8 has no meaning for."""
     attributes, shape = group.node.attributes, shape_of(group.operands[0].value)
-    if group.node.op_type == "GlobalAveragePool":
+    if group.node.op_type in ("GlobalAveragePool", "GlobalMaxPool"):
         return {"kernel": two(shape[2:]), "strides": [1, 1], "pads": [0, 0, 0, 0]}
     pads = attributes.get_ints("pads", [0] * (2 * (len(shape) - 2)))
     dilated = any(d != 1 for d in attributes.get_ints("dilations", [1]))
@@ -48,7 +48,7 @@ def pool(group: Group) -> list[ir.Node] | None:
     window = _window(group)
     if window is None:
         return None
-    op_type = "MaxPool" if group.node.op_type == "MaxPool" else "AveragePool"
+    op_type = "MaxPool" if "Max" in group.node.op_type else "AveragePool"
     name = group.node.name or op_type
 
     def build(image: ir.Value) -> ir.Node:
@@ -56,8 +56,8 @@ def pool(group: Group) -> list[ir.Node] | None:
 
     x, out = group.operands[0].value, group.quantizer.outputs[0]
     if len(shape_of(x)) == 3:
-        return _on_own_grid(group, as_image(group, x, build), out)
-    return _on_own_grid(group, [build(x)], out)
+        return on_own_grid(group, as_image(group, x, build), out)
+    return on_own_grid(group, [build(x)], out)
 
 
 def global_pool(group: Group) -> list[ir.Node] | None:
@@ -103,23 +103,7 @@ def move(group: Group) -> list[ir.Node]:
     inputs = [group.operands[0].value, *node.inputs[1:]]
     name = node.name or node.op_type
     moved = integer_node(node.op_type, inputs, name, node.op_type, attributes, domain="")
-    return _on_own_grid(group, [moved], group.quantizer.outputs[0])
-
-
-def pad(group: Group) -> list[ir.Node] | None:
-    """Padding with zeros writes the zero point."""
-    node = group.node
-    if node.attributes.get_string("mode", "constant") != "constant":
-        return None
-    value = constant_input(node, 2)
-    if value is not None and value.any():
-        return None
-    zero = np.array(group.operands[0].zero_point, np.int8)
-    name = node.name or "Pad"
-    fill = add_constant(group.graph, f"{name} value", zero)
-    inputs = [group.operands[0].value, node.inputs[1], fill, *node.inputs[3:]]
-    moved = integer_node("Pad", inputs, name, "Pad", domain="")
-    return _on_own_grid(group, [moved], group.quantizer.outputs[0])
+    return on_own_grid(group, [moved], group.quantizer.outputs[0])
 
 
 def concat(group: Group) -> list[ir.Node]:

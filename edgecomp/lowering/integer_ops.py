@@ -20,6 +20,7 @@ from edgecomp.lowering.fixed_point import Multiplier
 from edgecomp.lowering.integer_group import (
     Group,
     add_constant,
+    full_rank,
     integer_node,
     requantized,
     reshape_node,
@@ -27,22 +28,24 @@ from edgecomp.lowering.integer_group import (
 from edgecomp.lowering.tables import lookup_table
 
 
-def _weighted(
+def weighted(
     group: Group,
     weights: npt.NDArray[np.int8],
     scales: npt.NDArray[np.float32],
     factors: Sequence[Multiplier],
+    fold: bool = True,
 ) -> tuple[list[ir.Value], dict[str, Any]] | None:
     """Inputs after the activations, and common attributes, of Conv and Dense; `weights` [O, ...].
 
-    The input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) + (b - z sum(w)).
+    With `fold` the input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) +
+    (b - z sum(w)).
     None when a bias does not fit 32 bits.
     """
     node, channels = group.node, weights.shape[0]
     product = group.operands[0].scale * scales.astype(np.float32)
     bias = _integer_bias(node, channels, product)
     sums = weights.reshape(channels, -1).astype(np.int64).sum(axis=1)
-    folded = bias - group.operands[0].zero_point * sums
+    folded = bias - group.operands[0].zero_point * sums if fold else bias
     if np.abs(folded).max(initial=0) > 2**31 - 1 or np.abs(bias).max(initial=0) > 2**31 - 1:
         return None
     name = node.name or node.op_type
@@ -81,7 +84,8 @@ def _integer_bias(
     return np.broadcast_to(steps.astype(np.int64), (channels,)).copy()
 
 
-def _int8_weights(node: ir.Node) -> tuple[npt.NDArray[np.int8], Quantization] | None:
+def int8_weights(node: ir.Node) -> tuple[npt.NDArray[np.int8], Quantization] | None:
+    """Constant int8 weights with zero point 0, and their scales; None where they are others."""
     quantized = quantized_constant(node.inputs[1])
     if quantized is None or quantized[1].dtype != "int8" or quantized[1].zero_point.any():
         return None
@@ -91,7 +95,7 @@ def _int8_weights(node: ir.Node) -> tuple[npt.NDArray[np.int8], Quantization] | 
 def conv(group: Group) -> list[ir.Node] | None:
     """1-d or 2-d convolution with constant int8 weights; None where that is not so."""
     node = group.node
-    weights = _int8_weights(node)
+    weights = int8_weights(node)
     if weights is None or weights[1].axis not in (None, 0):
         return None
     content, quantization = weights
@@ -104,7 +108,7 @@ def conv(group: Group) -> list[ir.Node] | None:
     pads = four(attributes.get_ints("pads", [0, 0, 0, 0]))
     scales = np.broadcast_to(quantization.scale.reshape(-1), (content.shape[0],))
     factors = multipliers.conv_multipliers(group.operands[0].scale, scales, group.result.scale)
-    common = _weighted(group, content.transpose(0, 2, 3, 1), scales, factors)
+    common = weighted(group, content.transpose(0, 2, 3, 1), scales, factors)
     if common is None:
         return None
     values, shared = common
@@ -154,7 +158,7 @@ def four(pads: Sequence[int]) -> list[int]:
 def dense(group: Group) -> list[ir.Node] | None:
     """Gemm or MatMul with a constant int8 matrix; None where that is not so."""
     node = group.node
-    weights = _int8_weights(node)
+    weights = int8_weights(node)
     attributes = node.attributes
     if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
         return None
@@ -171,7 +175,7 @@ def dense(group: Group) -> list[ir.Node] | None:
         factors = [multipliers.dense_multiplier(source, quantization.scale, result)] * len(matrix)
     else:
         factors = multipliers.conv_multipliers(source, scales, result)
-    common = _weighted(group, matrix, scales, factors)
+    common = weighted(group, matrix, scales, factors)
     if common is None:
         return None
     values, shared = common
@@ -207,9 +211,8 @@ def binary(group: Group) -> list[ir.Node] | None:
         "high": high,
     }
     name = group.node.name or group.node.op_type
-    return [
-        integer_node(group.node.op_type, [left.value, right.value], name, group.label, attributes)
-    ]
+    values = [full_rank(group, operand.value) for operand in group.operands]
+    return [integer_node(group.node.op_type, values, name, group.label, attributes)]
 
 
 def table(group: Group) -> list[ir.Node] | None:
@@ -220,6 +223,7 @@ def table(group: Group) -> list[ir.Node] | None:
         for key, attribute in node.attributes.items()
         if attribute.type in (ir.AttributeType.FLOAT, ir.AttributeType.INT)
     }
+    attributes["approximate"] = float(node.attributes.get_string("approximate", "none") == "tanh")
     if node.op_type == "Clip":
         low, high = constant_input(node, 1), constant_input(node, 2)
         attributes["min"] = -np.inf if low is None else float(low)

@@ -16,16 +16,16 @@ import onnx_ir.passes.common as common
 
 from edgecomp.graph.values import constant_of, shape_of
 from edgecomp.lowering.integer_group import DOMAIN, add_constant, integer_node, reshape_node
+from edgecomp.lowering.layout_rules import (
+    IMAGE,
+    TO_NCHW,
+    TO_NHWC,
+    activations,
+    can_follow,
+    turned,
+)
 from edgecomp.model import Model
 from edgecomp_runtime.manifest import TensorSpec
-
-TO_NHWC = (0, 2, 3, 1)
-TO_NCHW = (0, 3, 1, 2)
-
-IMAGE = frozenset({"Conv", "DepthwiseConv", "MaxPool", "AveragePool", "Mean"})
-"""Integer operators that are defined on NHWC images."""
-ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Lookup", "Requantize"})
-"""Integer operators to which the order of the axes means nothing."""
 
 
 def assign_layout(model: Model, input_layout: str | None = None) -> Model:
@@ -136,22 +136,15 @@ class _Layout:
 
     def _can_follow(self, node: ir.Node) -> bool:
         """Whether a node can take over the layout of its inputs, one of which is NHWC."""
-        if not any(value in self._native for value in node.inputs):
-            return False
-        if node.domain == DOMAIN and node.op_type in ELEMENTWISE:
-            data = node.inputs[:1] if node.op_type in ("Lookup", "Requantize") else node.inputs
-            return all(value is not None and len(shape_of(value)) == 4 for value in data)
-        return node.domain == "" and node.op_type in ("Concat", "Identity")
+        return can_follow(node) and any(value in self._native for value in activations(node))
 
     def _rewrite(self, node: ir.Node) -> None:
-        data = 1 if self._is_image(node) or node.op_type in ("Lookup", "Requantize") else None
+        data = activations(node)
         inputs = [
-            self._image(value, node) if value is not None and (data is None or i < data) else value
+            self._image(value, node) if value is not None and i < len(data) else value
             for i, value in enumerate(node.inputs)
         ]
-        attributes = {key: attribute.value for key, attribute in node.attributes.items()}
-        if node.op_type == "Concat":
-            attributes["axis"] = TO_NHWC.index(int(attributes["axis"]))
+        attributes = turned(node)
         label = node.metadata_props.get("edgecomp.op", node.op_type)
         new = integer_node(node.op_type, inputs, node.name or "", label, attributes, node.domain)
         old = node.outputs[0]

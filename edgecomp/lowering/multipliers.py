@@ -8,6 +8,7 @@ Scales are float32 values; every result is a fixed-point `Multiplier`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ Scale = float | np.float32 | npt.NDArray[np.float32]
 
 # Head-room the inputs of an addition are given before they are brought to a common scale.
 ADD_LEFT_SHIFT = 20
+# The same for a difference that is squared.
+SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,37 @@ def add_multipliers(left: Scale, right: Scale, result: Scale) -> SumMultipliers:
 def mul_multiplier(left: Scale, right: Scale, result: Scale) -> Multiplier:
     """Of a product of two activations: all in float32, (left * right) / result."""
     return quantize_multiplier(float(_single(left) * _single(right) / _single(result)))
+
+
+def div_multiplier(left: Scale, right: Scale, result: Scale) -> Multiplier:
+    """Of a quotient of two activations: all in float32, left / (right * result)."""
+    return quantize_multiplier(float(_single(left) / (_single(right) * _single(result))))
+
+
+def squared_difference_multipliers(left: Scale, right: Scale, result: Scale) -> SumMultipliers:
+    """Of a squared difference: as an addition, with the common scale squared."""
+    twice_largest = 2 * max(_double(left), _double(right))
+    extra = 1 << (2 * SQUARED_DIFFERENCE_LEFT_SHIFT)
+    return SumMultipliers(
+        inputs=(
+            quantize_multiplier(_double(left) / twice_largest),
+            quantize_multiplier(_double(right) / twice_largest),
+        ),
+        output=quantize_multiplier(twice_largest * twice_largest / (extra * _double(result))),
+    )
+
+
+def prelu_multipliers(source: Scale, slope: Scale, result: Scale) -> tuple[Multiplier, Multiplier]:
+    """Of arguments that are not negative, and of products with the slope: all in double."""
+    product = _double(source) * _double(slope) / _double(result)
+    return requantize_multiplier(source, result), quantize_multiplier(product)
+
+
+def comparison_multipliers(left: Scale, right: Scale) -> tuple[Multiplier, Multiplier]:
+    """Of the two sides of a comparison: their scales, halved until both are below 1."""
+    halvings = max(0, math.frexp(max(_double(left), _double(right)))[1])
+    first, second = (quantize_multiplier(_double(s) / 2**halvings) for s in (left, right))
+    return first, second
 
 
 def requantize_multiplier(source: Scale, result: Scale) -> Multiplier:

@@ -73,10 +73,13 @@ def _pad_inside(schedule: Any, loop: Any) -> None:
 
 SCHEDULES = {
     "conv2d": _reduce_inside,
+    "conv_transpose": _reduce_inside,
     "dense": _reduce_inside,
     "depthwise_conv2d": _channels_inside,
     "float": schedule_float,
+    "matmul": _reduce_inside,
     "pool2d": _channels_inside,
+    "reduce": _reduce_inside,
 }
 
 

@@ -1,9 +1,10 @@
 """Functions of one int8 as tables of their 256 values, computed at compile time.
 
 Where the TensorFlow Lite 2.14 reference kernels define the int8 operator, the table holds their
-bits: Relu, Clip, LeakyRelu, Abs and HardSwish in integers, Sigmoid, Tanh, Exp, Elu (alpha = 1) and
-Gelu by a table of float32 values as there. Elsewhere it holds the real function in double, rounded
-to nearest with ties away from zero, saturated. tests/lowering/test_tables.py compares them.
+bits: Relu, Clip, LeakyRelu, Abs, Rsqrt and HardSwish in integers, Sigmoid, Tanh, Exp, Elu (of
+alpha 1) and Gelu by a table of float32 values as there. Elsewhere it holds the real function in
+double, rounded to nearest with ties away from zero, saturated. tests/lowering/test_tables.py
+compares them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edgecomp.lowering.fixed_point import (
     quantize_value,
     rounding_divide,
 )
+from edgecomp.lowering.inverse_root import inverse_roots
 from edgecomp.lowering.multipliers import leaky_relu_multipliers, relu_multiplier
 
 Table = npt.NDArray[np.int8]
@@ -145,6 +147,11 @@ def _saturated_16(values: Steps) -> Steps:
     return np.clip(values, -(1 << 15), (1 << 15) - 1)
 
 
+def _inverse_root(attributes: Attributes, source: Quantization, result: Quantization) -> Table:
+    steps = inverse_roots(_centred(source), np.float32(source.scale), np.float32(result.scale))
+    return _saturated(steps + int(result.zero_point))
+
+
 # Definitions in float32
 
 
@@ -237,6 +244,7 @@ TABLES: Mapping[str, Callable[[Attributes, Quantization, Quantization], Table]] 
     # zero becomes the largest output
     "Reciprocal": _real_table(lambda x: 1 / x if x != 0 else math.inf),
     "Relu": _relu,
+    "Rsqrt": _inverse_root,
     "Sigmoid": _sigmoid,
     "Softplus": _real_table(lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x)))),
     # the root of a negative number, where there is none, is that of zero

@@ -13,13 +13,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import Multiplier, quantize_value
-from edgecomp.lowering.kernels.elementwise import (
-    BinaryScales,
-    add,
-    broadcast_shape,
-    multiply,
-    requantize,
-)
+from edgecomp.lowering.kernels.common import broadcast_shape
+from edgecomp.lowering.kernels.elementwise import BinaryScales, add, multiply, requantize
 from edgecomp.lowering.kernels.movement import concat
 from edgecomp.lowering.kernels.pool import PoolShape, average_pool, max_pool, mean
 from edgecomp.lowering.kernels.softmax import softmax

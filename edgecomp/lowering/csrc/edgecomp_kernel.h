@@ -27,7 +27,10 @@
 #define EC_EXPORT
 #endif
 
+#include "edgecomp_divide.h"
+#include "edgecomp_extreme.h"
 #include "edgecomp_integer.h"
+#include "edgecomp_log_softmax.h"
 #include "edgecomp_math.h"
 #include "edgecomp_quantize.h"
 #include "edgecomp_softmax.h"

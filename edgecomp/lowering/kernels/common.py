@@ -6,6 +6,8 @@ from typing import Any
 
 from tvm import te, tirx
 
+from edgecomp.lowering.fixed_point import Multiplier
+
 
 def requantize(accumulator: Any, multiplier: Any, shift: Any, only_down: bool) -> Any:
     """int32 `accumulator` times a fixed-point multiplier; `only_down` when every shift is <= 0."""
@@ -31,3 +33,27 @@ def padded(x: Any, pads: tuple[int, int, int, int], value: int) -> Any:
 
     shape = (batch, height + top + bottom, width + left + right, channels)
     return te.compute(shape, element, name="pad")
+
+
+def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape numpy broadcasting gives."""
+    rank = max(len(a), len(b))
+    left, right = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    return tuple(y if x == 1 else x for x, y in zip(left, right, strict=True))
+
+
+def broadcast_index(shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where broadcasting finds the element at `index` of the result in a tensor of `shape`."""
+    last = index[len(index) - len(shape) :]
+    return tuple(0 if n == 1 else i for n, i in zip(shape, last, strict=True))
+
+
+def widened(tensor: Any, index: tuple[Any, ...]) -> Any:
+    """Element of `tensor` that broadcasting puts at `index`, as int32."""
+    shape = tuple(int(n) for n in tensor.shape)
+    return tensor[broadcast_index(shape, index)].astype("int32")
+
+
+def scaled(value: Any, multiplier: Multiplier) -> Any:
+    """int32 `value` times a constant fixed-point multiplier."""
+    return requantize(value, multiplier.mantissa, multiplier.shift, multiplier.shift <= 0)

@@ -77,7 +77,9 @@ class DenseWork:
     rescale: Rescale
 
 
-def _rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale: Rescale) -> Any:
+def rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale: Rescale) -> Any:
+    """int32 sums [..., O] plus a bias, times a multiplier for each channel, as int8."""
+
     def element(*index: Any) -> Any:
         channel = index[-1]
         total = accumulator[index] + bias[channel]
@@ -89,7 +91,8 @@ def _rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale:
     return te.compute(accumulator.shape, element, name="out")
 
 
-def _channel_constants(channels: int) -> tuple[Any, Any, Any]:
+def channel_constants(channels: int) -> tuple[Any, Any, Any]:
+    """Placeholders bias[O], multiplier[O], shift[O]."""
     return (
         te.placeholder((channels,), "int32", name="bias"),
         te.placeholder((channels,), "int32", name="multiplier"),
@@ -106,7 +109,7 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
     in_group = shape.x[3] // shape.group
     out_group = shape.out_channels // shape.group
     w = te.placeholder((shape.out_channels, *shape.kernel, in_group), "int8", name="w")
-    bias, multiplier, shift = _channel_constants(shape.out_channels)
+    bias, multiplier, shift = channel_constants(shape.out_channels)
     source = padded(x, shape.pads, input_zero_point)
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
     kw = te.reduce_axis((0, shape.kernel[1]), "kw")
@@ -123,7 +126,7 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
 
     extent = (shape.x[0], shape.output_extent(0), shape.output_extent(1), shape.out_channels)
     accumulator = te.compute(extent, element, name="acc")
-    out = _rescaled(accumulator, bias, multiplier, shift, rescale)
+    out = rescaled(accumulator, bias, multiplier, shift, rescale)
     return te.create_prim_func([x, w, bias, multiplier, shift, out])
 
 
@@ -131,7 +134,7 @@ def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) 
     """x[N,H,W,C], w[KH,KW,O], bias[O], multiplier[O], shift[O] -> out[N,OH,OW,O], O = C * m."""
     x = te.placeholder(shape.x, "int8", name="x")
     w = te.placeholder((*shape.kernel, shape.out_channels), "int8", name="w")
-    bias, multiplier, shift = _channel_constants(shape.out_channels)
+    bias, multiplier, shift = channel_constants(shape.out_channels)
     times = shape.out_channels // shape.x[3]
     source = padded(x, shape.pads, input_zero_point)
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
@@ -146,7 +149,7 @@ def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) 
 
     extent = (shape.x[0], shape.output_extent(0), shape.output_extent(1), shape.out_channels)
     accumulator = te.compute(extent, element, name="acc")
-    out = _rescaled(accumulator, bias, multiplier, shift, rescale)
+    out = rescaled(accumulator, bias, multiplier, shift, rescale)
     return te.create_prim_func([x, w, bias, multiplier, shift, out])
 
 
@@ -154,12 +157,12 @@ def dense(rows: int, depth: int, units: int, rescale: Rescale) -> Any:
     """x[M,K], w[O,K], bias[O], multiplier[O], shift[O] -> out[M,O]."""
     x = te.placeholder((rows, depth), "int8", name="x")
     w = te.placeholder((units, depth), "int8", name="w")
-    bias, multiplier, shift = _channel_constants(units)
+    bias, multiplier, shift = channel_constants(units)
     k = te.reduce_axis((0, depth), "k")
     accumulator = te.compute(
         (rows, units),
         lambda m, o: te.sum(x[m, k].astype("int32") * w[o, k].astype("int32"), axis=k),
         name="acc",
     )
-    out = _rescaled(accumulator, bias, multiplier, shift, rescale)
+    out = rescaled(accumulator, bias, multiplier, shift, rescale)
     return te.create_prim_func([x, w, bias, multiplier, shift, out])

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import Multiplier
-from edgecomp.lowering.kernels.common import to_int8
+from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_int8, widened
 
 # Head-room the inputs of an addition are given before they are brought to a common scale.
 ADD_LEFT_SHIFT = 20
@@ -44,25 +44,6 @@ class AddWork:
     subtract: bool
 
 
-def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape numpy broadcasting gives."""
-    rank = max(len(a), len(b))
-    left, right = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    return tuple(max(x, y) for x, y in zip(left, right, strict=True))
-
-
-def _at(tensor: Any, index: tuple[Any, ...]) -> Any:
-    """Element of `tensor` that broadcasting puts at `index`, widened to int32."""
-    last = index[len(index) - len(tensor.shape) :]
-    picked = [0 if int(n) == 1 else i for n, i in zip(tensor.shape, last, strict=True)]
-    return tensor[tuple(picked)].astype("int32")
-
-
-def _scaled(value: Any, multiplier: Multiplier) -> Any:
-    function = "ec_multiply_down" if multiplier.shift <= 0 else "ec_multiply"
-    return tirx.call_extern("int32", function, value, multiplier.mantissa, multiplier.shift)
-
-
 def add(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales, subtract: bool) -> Any:
     """a, b -> out, with broadcasting; `subtract` computes a - b."""
     x = te.placeholder(a, "int8", name="x")
@@ -70,12 +51,12 @@ def add(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales, subtract: 
 
     def term(value: Any, operand: int) -> Any:
         shifted = (value - scales.zero_points[operand]) * (1 << ADD_LEFT_SHIFT)
-        return _scaled(shifted, scales.inputs[operand])
+        return scaled(shifted, scales.inputs[operand])
 
     def element(*index: Any) -> Any:
-        left, right = term(_at(x, index), 0), term(_at(y, index), 1)
+        left, right = term(widened(x, index), 0), term(widened(y, index), 1)
         total = left - right if subtract else left + right
-        return to_int8(_scaled(total, scales.output), scales.zero_point, scales.low, scales.high)
+        return to_int8(scaled(total, scales.output), scales.zero_point, scales.low, scales.high)
 
     return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
 
@@ -86,9 +67,9 @@ def multiply(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> An
     y = te.placeholder(b, "int8", name="y")
 
     def element(*index: Any) -> Any:
-        left = _at(x, index) - scales.zero_points[0]
-        right = _at(y, index) - scales.zero_points[1]
-        product = _scaled(left * right, scales.output)
+        left = widened(x, index) - scales.zero_points[0]
+        right = widened(y, index) - scales.zero_points[1]
+        product = scaled(left * right, scales.output)
         return to_int8(product, scales.zero_point, scales.low, scales.high)
 
     return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
@@ -99,7 +80,7 @@ def requantize(shape: tuple[int, ...], zero_point: int, scale: Multiplier, to: i
     x = te.placeholder(shape, "int8", name="x")
 
     def element(*index: Any) -> Any:
-        return to_int8(_scaled(x[index].astype("int32") - zero_point, scale), to, -128, 127)
+        return to_int8(scaled(x[index].astype("int32") - zero_point, scale), to, -128, 127)
 
     return te.create_prim_func([x, te.compute(shape, element, name="out")])
 

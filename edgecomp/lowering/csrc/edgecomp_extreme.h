@@ -1,0 +1,23 @@
+/* Where the largest or smallest element of int8 rows is. */
+#ifndef EDGECOMP_EXTREME_H
+#define EDGECOMP_EXTREME_H
+
+#include <stdint.h>
+
+/* x[outer][extent][inner] -> y[outer][inner]; of equal elements the first counts, or the last. */
+static void ec_index_of_extreme_s8(const int8_t *x, int64_t *y, int32_t outer, int32_t extent,
+                                   int32_t inner, int32_t largest, int32_t last) {
+  for (int32_t row = 0; row < outer; ++row, x += extent * inner, y += inner) {
+    for (int32_t column = 0; column < inner; ++column) {
+      int32_t best = 0;
+      for (int32_t i = 1; i < extent; ++i) {
+        const int32_t value = x[i * inner + column], held = x[best * inner + column];
+        const int32_t better = largest ? value > held : value < held;
+        if (better || (last && value == held)) best = i;
+      }
+      y[column] = best;
+    }
+  }
+}
+
+#endif

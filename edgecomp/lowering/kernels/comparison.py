@@ -1,0 +1,114 @@
+"""Element-by-element operators on two int8 tensors that compare, divide or choose a slope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import te, tirx
+
+from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_int8, widened
+from edgecomp.lowering.kernels.elementwise import BinaryScales
+
+# Head-room the inputs of a comparison are given before they are brought to a common scale.
+COMPARISON_LEFT_SHIFT = 8
+# The same of a difference that is squared: 255^2 * 2^14 fits 32 bits.
+SQUARED_DIFFERENCE_LEFT_SHIFT = 7
+
+
+def _operands(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, Any]:
+    return te.placeholder(a, "int8", name="x"), te.placeholder(b, "int8", name="y")
+
+
+def extreme(a: tuple[int, ...], b: tuple[int, ...], largest: bool) -> Any:
+    """a, b -> out, the larger (or the smaller) of two int8 on one grid, with broadcasting."""
+    x, y = _operands(a, b)
+    pick = te.max if largest else te.min
+
+    def element(*index: Any) -> Any:
+        return pick(widened(x, index), widened(y, index)).astype("int8")
+
+    return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
+
+
+def compare(
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    relation: str,
+    zero_points: tuple[int, int],
+    multipliers: tuple[Multiplier, Multiplier],
+) -> Any:
+    """a, b -> bool out: `relation` ("==", "<", "<=", ">", ">=") of the rescaled values."""
+    x, y = _operands(a, b)
+    relations = {
+        "==": lambda p, q: p == q,
+        "<": lambda p, q: p < q,
+        "<=": lambda p, q: p <= q,
+        ">": lambda p, q: p > q,
+        ">=": lambda p, q: p >= q,
+    }
+
+    def term(tensor: Any, index: tuple[Any, ...], operand: int) -> Any:
+        centred = widened(tensor, index) - zero_points[operand]
+        return scaled(centred * (1 << COMPARISON_LEFT_SHIFT), multipliers[operand])
+
+    def element(*index: Any) -> Any:
+        holds = relations[relation](term(x, index, 0), term(y, index, 1))
+        return tirx.Select(holds, tirx.const(1, "bool"), tirx.const(0, "bool"))
+
+    return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
+
+
+def squared_difference(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> Any:
+    """a, b -> out = (a - b)^2, with broadcasting."""
+    x, y = _operands(a, b)
+
+    def term(value: Any, operand: int) -> Any:
+        shifted = (value - scales.zero_points[operand]) * (1 << SQUARED_DIFFERENCE_LEFT_SHIFT)
+        return scaled(shifted, scales.inputs[operand])
+
+    def element(*index: Any) -> Any:
+        difference = term(widened(x, index), 0) - term(widened(y, index), 1)
+        square = scaled(difference * difference, scales.output)
+        return to_int8(square, scales.zero_point, scales.low, scales.high)
+
+    return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
+
+
+def divide(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> Any:
+    """a, b -> out = a / b, with broadcasting; x / 0 saturates, 0 / 0 is 0."""
+    x, y = _operands(a, b)
+
+    def element(*index: Any) -> Any:
+        quotient = tirx.call_extern(
+            "int32",
+            "ec_divide",
+            widened(x, index) - scales.zero_points[0],
+            widened(y, index) - scales.zero_points[1],
+            scales.output.mantissa,
+            scales.output.shift,
+        )
+        return to_int8(quotient, scales.zero_point, scales.low, scales.high)
+
+    return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
+
+
+def parametric_relu(
+    a: tuple[int, ...],
+    slope: tuple[int, ...],
+    zero_points: tuple[int, int],
+    identity: Multiplier,
+    product: Multiplier,
+    zero_point: int,
+) -> Any:
+    """x, slope -> out: x where it is not negative, else x * slope, with broadcasting."""
+    x, alpha = _operands(a, slope)
+
+    def element(*index: Any) -> Any:
+        value = widened(x, index) - zero_points[0]
+        steep = value * (widened(alpha, index) - zero_points[1])
+        picked = tirx.Select(value >= 0, scaled(value, identity), scaled(steep, product))
+        return to_int8(picked, zero_point, -128, 127)
+
+    out = te.compute(broadcast_shape(a, slope), element, name="out")
+    return te.create_prim_func([x, alpha, out])
