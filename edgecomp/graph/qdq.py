@@ -83,7 +83,7 @@ def quantization_of(node: ir.Node) -> Quantization | None:
     if zero_point is None:
         if len(node.inputs) > 2 and node.inputs[2] is not None:
             return None
-        zero_point = np.zeros(scale.shape, dtype=ir.DataType[dtype.upper()].numpy())
+        zero_point = np.zeros(scale.shape, dtype=_quantized(node).dtype.numpy())  # type: ignore[union-attr]
     scale = np.asarray(scale, dtype=np.float32)
     if scale.size == 1:
         return Quantization(scale.reshape(()), zero_point.reshape(()), dtype, None)
@@ -95,9 +95,14 @@ def quantization_of(node: ir.Node) -> Quantization | None:
 
 
 def _quantized_dtype(node: ir.Node) -> str:
+    return dtype_of(_quantized(node))
+
+
+def _quantized(node: ir.Node) -> ir.Value:
+    """The tensor of integers that `node` makes or reads."""
     value = node.outputs[0] if is_quantize(node) else node.inputs[0]
     assert value is not None, "the checker demands the first input"
-    return dtype_of(value)
+    return value
 
 
 def quantized_source(value: ir.Value | None) -> ir.Value | None:
@@ -120,7 +125,7 @@ def is_quantized(value: ir.Value | None) -> bool:
 def dequantization_of(value: ir.Value | None) -> Quantization | None:
     """The parameters by which `value` (what a float op reads) was dequantized, or None."""
     producer = None if value is None else value.producer()
-    return None if producer is None else quantization_of(producer)
+    return quantization_of(producer) if producer is not None and is_dequantize(producer) else None
 
 
 def requantizer_of(value: ir.Value) -> ir.Node | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from edgecomp.graph.qdq import is_dequantize, is_quantize, quantization_of
 from edgecomp.graph.values import dtype_of, shape_of
 from edgecomp_runtime.manifest import TensorSpec
 
@@ -37,7 +38,13 @@ _TRANSPOSES: Mapping[tuple[int, ...], str] = {(0, 3, 1, 2): "nhwc"}
 def input_specs(graph: ir.Graph) -> tuple[TensorSpec, ...]:
     """The signature of every graph input, in order; shapes must be static."""
     return tuple(
-        TensorSpec(str(value.name), shape_of(value), dtype_of(value), layout=_layout(value))
+        TensorSpec(
+            str(value.name),
+            shape_of(value),
+            dtype_of(value),
+            *_grid([use.node for use in value.uses() if is_dequantize(use.node)][:1]),
+            layout=_layout(value),
+        )
         for value in graph.inputs
     )
 
@@ -45,8 +52,22 @@ def input_specs(graph: ir.Graph) -> tuple[TensorSpec, ...]:
 def output_specs(graph: ir.Graph) -> tuple[TensorSpec, ...]:
     """The signature of every graph output, in order; shapes must be static."""
     return tuple(
-        TensorSpec(str(value.name), shape_of(value), dtype_of(value)) for value in graph.outputs
+        TensorSpec(
+            str(value.name),
+            shape_of(value),
+            dtype_of(value),
+            *_grid([node for node in [value.producer()] if node is not None and is_quantize(node)]),
+        )
+        for value in graph.outputs
     )
+
+
+def _grid(nodes: list[ir.Node]) -> tuple[float | None, int | None]:
+    """Scale and zero point by which `nodes` (one or none) say what the integers mean."""
+    quantization = quantization_of(nodes[0]) if nodes else None
+    if quantization is None or not quantization.per_tensor:
+        return None, None
+    return float(quantization.scale), int(quantization.zero_point)
 
 
 def _layout(value: ir.Value) -> str | None:

@@ -23,13 +23,17 @@ RULES: Mapping[str, Rule] = {
 """What replaces each operator of the standard."""
 
 
-def expand(graph: ir.Graph) -> None:
+def expand(graph: ir.Graph) -> bool:
     """Replace every node that a rule knows, in place; shapes of all values must be noted.
+
+    Returns:
+        Whether any was replaced; shapes have to be inferred again then.
 
     Raises:
         EdgecompError: nodes that cannot be computed by anything, all of them named.
     """
     reasons: list[Reason] = []
+    changed = False
     for node in list(graph):
         rule = RULES.get(node.op_type) if node.domain == "" else None
         if rule is None or not all(_is_known(value) for value in node.inputs):
@@ -42,7 +46,9 @@ def expand(graph: ir.Graph) -> None:
             continue
         if results is not None:
             new.finish(*results)
+            changed = True
     raise_if_any(reasons)
+    return changed
 
 
 def _is_known(value: ir.Value | None) -> bool:

@@ -13,7 +13,6 @@ from edgecomp.graph.values import elements_of
 from edgecomp.importers.inputs import MAX_ELEMENTS
 from edgecomp.importers.onnx_file import MAX_BYTES
 
-
 ELEMENT_TYPES = frozenset(
     {
         ir.DataType.BOOL,

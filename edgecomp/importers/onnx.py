@@ -16,15 +16,17 @@ from edgecomp.history import read_history
 from edgecomp.importers.affine import fold_affine
 from edgecomp.importers.batchnorm import fold_batch_norms
 from edgecomp.importers.checks import miswired, unsupported
-from edgecomp.importers.folding import fold_constants
 from edgecomp.importers.expansions import expand
-from edgecomp.importers.inference import broken, infer, note_shapes
+from edgecomp.importers.folding import fold_constants
 from edgecomp.importers.half import widen_halves
+from edgecomp.importers.inference import broken, infer, note_shapes
 from edgecomp.importers.inputs import fix_inputs
 from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
 from edgecomp.importers.onnx_file import read_proto
 from edgecomp.importers.opset import OPSET, OWN_DOMAIN, convert, opset_of, unknown_operators
 from edgecomp.importers.padding import fold_pads, make_pads_explicit
+from edgecomp.importers.qoperator import expand_qoperators
+from edgecomp.importers.quantized import normalise_quantization
 from edgecomp.importers.quiet import quiet
 from edgecomp.model import Model
 
@@ -117,10 +119,14 @@ def _simplified(model: ir.Model, names: Mapping[str, str]) -> ir.Model:
     """
     model.ir_version = IR_VERSION
     fold_constants(model)
+    expand_qoperators(model.graph)
     note_shapes(model)
     if widen_halves(model.graph):
         note_shapes(model)
-    expand(model.graph)
+    if expand(model.graph):
+        fold_constants(model)
+        note_shapes(model)
+    normalise_quantization(model.graph)
     make_pads_explicit(model.graph)
     fold_batch_norms(model.graph)
     fold_affine(model.graph)

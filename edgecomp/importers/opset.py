@@ -8,6 +8,7 @@ import onnx
 from onnx import defs, inliner, version_converter
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
+from edgecomp.importers.qoperator import RULES as QOPERATORS
 
 OPSET = 21
 """The first with 4-bit and 16-bit QuantizeLinear, and read by every onnxruntime since 1.18."""
@@ -54,7 +55,7 @@ def unknown_operators(proto: onnx.ModelProto, opset: int) -> Iterator[Reason]:
     functions = {(function.domain, function.name) for function in proto.functions}
     found: dict[tuple[str, str], list[str]] = {}
     for node in nodes_of(proto):
-        if (node.domain, node.op_type) in functions:
+        if (node.domain, node.op_type) in functions or (node.domain, node.op_type) in QOPERATORS:
             continue
         if node.domain in _ONNX_DOMAINS and defs.has(node.op_type, max_inclusive_version=opset):
             continue

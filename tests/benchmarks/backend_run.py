@@ -83,7 +83,8 @@ def _prepare(case: Case, name: str, device: Device) -> Compiled | Result:
             for name, array in case.inputs.items()
             if name not in case.bindings and hasattr(array, "shape")
         }
-        program = lower(normalise(proto, shapes, case.bindings, name))
+        # the signature is the file's, also where a quantized model could take integers
+        program = lower(normalise(proto, shapes, case.bindings, name), integer_io=False)
         target = load_target(device.target)
         kernels = {key: target.schedule(k, device) for key, k in program.kernels.items()}
         program = replace(program, kernels=kernels)
