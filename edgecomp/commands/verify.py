@@ -1,10 +1,9 @@
-"""`edgecomp verify`: how far an artifact is from the model it was compiled from."""
+"""`edgecomp verify`: how far an artifact is from the model it was compiled from, and where."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,14 @@ import numpy.typing as npt
 
 from edgecomp.commands.evaluate import spread
 from edgecomp.commands.model_file import ModelFile
+from edgecomp.commands.output_verdict import OutputVerdict, Tally
+from edgecomp.divergence import RELATIVE, Divergence, first_divergence, values_of
 from edgecomp.errors import Reason, raise_if_any
 from edgecomp.model import Model
+from edgecomp.original import Original, is_quantized, original_of
 from edgecomp.progress import Progress
-from edgecomp.reference import stream_reference
-from edgecomp_runtime.artifact import open_artifact
+from edgecomp.trace import Tracer
+from edgecomp_runtime.artifact import Artifact, open_artifact
 from edgecomp_runtime.data import Samples, from_program, is_raw, read_samples, to_program
 from edgecomp_runtime.manifest import Manifest, TensorSpec
 from edgecomp_runtime.preprocess import Preprocess
@@ -25,28 +27,8 @@ from edgecomp_runtime.session import Session
 
 Array = npt.NDArray[Any]
 
-
-@dataclass(frozen=True)
-class OutputVerdict:
-    """One output, over all samples.
-
-    Attributes:
-        name: the output.
-        exact: whether every value is the model's: the same integer, or the same float.
-        max_abs_error: the largest difference of real values.
-        max_steps: that in steps of the output's scale; None for a float output.
-        sqnr_db: power of the model's values over that of the differences, in decibels; None when
-            nothing differs or the model gives only zeros.
-        top1_agreement: share of the samples whose highest score has the same place; None where
-            the output is no row of scores.
-    """
-
-    name: str
-    exact: bool
-    max_abs_error: float
-    max_steps: int | None
-    sqnr_db: float | None
-    top1_agreement: float | None
+TRACED = 8
+"""Of the samples that differ, so many at most are followed operator by operator."""
 
 
 @dataclass(frozen=True)
@@ -54,80 +36,73 @@ class Verified:
     """The comparison.
 
     Attributes:
-        samples: how many were compared.
+        artifact, model: the files compared.
+        samples: how many samples were compared.
         outputs: a verdict on each output.
+        reference: what ran the model.
+        bound: how close the program should be, in words; None where nothing can be asked.
+        within: whether it is that close.
+        note: what else there is to say, a clause each.
+        first_divergence: the first operator that is further off, where one was found.
     """
 
+    artifact: Path
+    model: Path
     samples: int
     outputs: tuple[OutputVerdict, ...]
+    reference: str
+    bound: str | None
+    within: bool
+    note: tuple[str, ...] = ()
+    first_divergence: Divergence | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The contract's keys, of all outputs or the first that has one, and each output's own."""
         ratios = [v.sqnr_db for v in self.outputs if v.sqnr_db is not None]
         agreements = [v.top1_agreement for v in self.outputs if v.top1_agreement is not None]
+        found = self.first_divergence
         return {
             "exact": all(verdict.exact for verdict in self.outputs),
+            "within": self.within,
+            "bound": self.bound,
+            "reference": self.reference,
             "samples": self.samples,
             "max_abs_error": max(verdict.max_abs_error for verdict in self.outputs),
             "sqnr_db": min(ratios, default=None),
             "top1_agreement": min(agreements, default=None),
-            "first_divergence": None,
+            "first_divergence": None if found is None else found.to_json(),
+            "note": list(self.note),
             "outputs": [asdict(verdict) for verdict in self.outputs],
         }
 
-
-@dataclass
-class _Tally:
-    """What is known of one output so far."""
-
-    spec: TensorSpec
-    exact: bool = True
-    max_abs_error: float = 0.0
-    max_steps: int = 0
-    signal: float = 0.0
-    noise: float = 0.0
-    agreements: list[bool] = field(default_factory=list)
-
-    def add(self, raw: Array, expected: Array) -> None:
-        """Compare the program's own values with the model's real ones."""
-        wanted = to_program(expected, self.spec)
-        self.exact = self.exact and bool(
-            np.array_equal(raw, wanted, equal_nan=raw.dtype.kind == "f")
-        )
-        got = from_program(raw, self.spec).astype(np.float64)
-        real = np.asarray(expected, np.float64)
-        error = np.abs(got - real)
-        self.max_abs_error = max(self.max_abs_error, float(error.max(initial=0)))
-        if self.spec.scale is not None:
-            steps = np.abs(raw.astype(np.int64) - wanted.astype(np.int64))
-            self.max_steps = max(self.max_steps, int(steps.max(initial=0)))
-        self.signal += float((real**2).sum())
-        self.noise += float((error**2).sum())
-        if real.size > 1 and max(real.shape) == real.size:
-            self.agreements.append(bool(got.argmax() == real.argmax()))
-
-    def verdict(self) -> OutputVerdict:
-        """The verdict on all that was added."""
-        ratio = self.signal / self.noise if self.noise else 0.0
-        return OutputVerdict(
-            name=self.spec.name,
-            exact=self.exact,
-            max_abs_error=self.max_abs_error,
-            max_steps=None if self.spec.scale is None else self.max_steps,
-            sqnr_db=10 * math.log10(ratio) if ratio > 0 else None,
-            top1_agreement=float(np.mean(self.agreements)) if self.agreements else None,
+    @property
+    def complaint(self) -> str | None:
+        """One sentence if the program is not what it should be."""
+        if self.within:
+            return None
+        found = self.first_divergence
+        if found is None:
+            where = "; ".join(self.note) or "no single operator is to blame"
+        else:
+            place = ", ".join(map(str, found.index))
+            where = (
+                f"the first operator that differs is {found.name} ({found.op}): it gives "
+                f"{found.ours} instead of {found.reference} at [{place}] in sample {found.sample}"
+            )
+        return (
+            f"{self.artifact}: it does not compute what {self.model} does ({self.bound}); {where}"
         )
 
 
 def verify_file(
     artifact: Path, model: ModelFile, data: Path, limit: int | None, progress: Progress
 ) -> Verified:
-    """Compare an artifact with a model, sample by sample.
+    """Compare an artifact with a model, sample by sample, and find where they part.
 
     Args:
         artifact: the artifact, run by the engine that fits.
-        model: the model, float or quantized, run by onnxruntime. Without preprocessing of its
-            own it gets the artifact's.
+        model: the model. A TFLite file is run by tflite-runtime's reference kernels, any other by
+            onnxruntime. Without preprocessing of its own it gets the artifact's.
         data: the samples.
         limit: compare at most so many, evenly spread over the file.
         progress: who is told how far it is.
@@ -138,26 +113,129 @@ def verify_file(
     opened = open_artifact(artifact)
     manifest = opened.manifest
     given = model.parsed_preprocess()
-    reference = model.load()
-    _check_same_signature(artifact, manifest, reference)
+    wanted = model.load()
+    _check_same_signature(artifact, manifest, wanted)
     if given is None and manifest.preprocess is not None:
         given = Preprocess.parse(manifest.preprocess)
     samples = spread(read_samples(data, manifest.inputs, given), limit)
-    expected = stream_reference(reference, _model_inputs(samples, manifest.inputs, reference))
-    tallies = [_Tally(spec) for spec in manifest.outputs]
-    with Session(opened) as session, progress.task("verify", samples.count) as step:
-        for sample, wanted in zip(samples, expected, strict=True):
-            raw = session.engine.run(session.prepare(sample)[0])
-            for tally, array, real in zip(tallies, raw, wanted, strict=True):
-                tally.add(array, real)
-            step()
-    return Verified(samples.count, tuple(tally.verdict() for tally in tallies))
+    pair = _Pair(opened, wanted, original_of(wanted), samples)
+    outputs, failed = pair.compare(progress)
+    result = Verified(
+        artifact=artifact,
+        model=model.path,
+        samples=samples.count,
+        outputs=outputs,
+        reference=pair.original.name,
+        bound=pair.bound(),
+        within=pair.bound() is None or not failed,
+        note=tuple(note for note in (pair.original.note, pair.unbounded()) if note),
+    )
+    return result if result.within else pair.explained(result, failed, progress)
 
 
-def _model_inputs(samples: Samples, specs: Sequence[TensorSpec], model: Model) -> list[Array]:
-    """The samples as the model takes them: real values, in its layout and element type."""
+@dataclass(frozen=True)
+class _Pair:
+    """An artifact and its model, on the same samples."""
+
+    artifact: Artifact
+    model: Model
+    original: Original
+    samples: Samples
+
+    def unbounded(self) -> str:
+        """Why nothing can be asked of the artifact, or ""."""
+        mine, theirs = self.artifact.manifest.passes, self.model.history
+        if mine == theirs:
+            return ""
+        return (
+            f"the program was compiled after the passes {', '.join(mine) or 'none'}, the model "
+            f"has seen {', '.join(theirs) or 'none'}: they may differ by that"
+        )
+
+    def bound(self) -> str | None:
+        """How close the program should be, in words."""
+        if self.unbounded():
+            return None
+        floats = f"{RELATIVE:g} of the largest value"
+        if not is_quantized(self.model):
+            return floats
+        steps = "the same integers" if self.original.steps == 0 else "one step an operator"
+        return f"{steps}, floats to {floats}"
+
+    def compare(self, progress: Progress) -> tuple[tuple[OutputVerdict, ...], list[int]]:
+        """A verdict on each output, and which samples are further off than they should be."""
+        manifest = self.artifact.manifest
+        tallies = [Tally(spec, self.original.steps) for spec in manifest.outputs]
+        failed = []
+        with (
+            Session(self.artifact) as session,
+            progress.task("verify", self.samples.count) as step,
+        ):
+            for index, sample in enumerate(self.samples):
+                raw = session.engine.run(session.prepare(sample)[0])[: len(tallies)]
+                expected = self.original.run(self._model_inputs(sample))
+                close = [
+                    tally.add(array, real)
+                    for tally, array, real in zip(tallies, raw, expected, strict=True)
+                ]
+                if not all(close):
+                    failed.append(index)
+                step()
+        return tuple(tally.verdict() for tally in tallies), failed
+
+    def explained(self, result: Verified, failed: Sequence[int], progress: Progress) -> Verified:
+        """`result` with the first operator that is to blame, or the reason why there is none."""
+        found: list[Divergence] = []
+        odd = False
+        traced = failed[:TRACED]
+        with (
+            Session(self.artifact) as session,
+            Tracer(self.artifact) as tracer,
+            progress.task("trace", len(traced)) as step,
+        ):
+            for index in traced:
+                sample = [array[index] for array in self.samples.arrays]
+                raw = session.prepare(sample)[0]
+                outputs, made = tracer.run(raw)
+                ran = session.engine.run(raw)[: len(outputs)]
+                pairs = zip(outputs, ran, strict=True)
+                odd = odd or any(a.tobytes() != b.tobytes() for a, b in pairs)
+                values = values_of(made, self.artifact.manifest, self.model)
+                expected = self.original.expected(values, self._model_inputs(sample))
+                steps = self.original.steps
+                one = first_divergence(values, expected, self.artifact.manifest, index, steps)
+                found += [] if one is None else [one]
+                step()
+        first = min(found, key=lambda one: one.call, default=None)
+        return self._judged(result, first, odd, len(failed))
+
+    def _judged(
+        self, result: Verified, first: Divergence | None, odd: bool, failed: int
+    ) -> Verified:
+        notes = list(result.note)
+        if failed > TRACED:
+            notes.append(f"{failed} samples differ, {TRACED} of them were traced")
+        if odd:
+            notes.append(
+                "its machine code gives other values than its C compiled here: compile it again"
+            )
+        elif first is None and self.original.local and is_quantized(self.model):
+            notes.append("every operator by itself is within one step: roundings add up")
+            return replace(result, within=True, note=tuple(notes))
+        elif first is None and self.original.local:
+            notes.append("every operator by itself is close enough: small differences add up")
+        return replace(result, note=tuple(notes), first_divergence=first)
+
+    def _model_inputs(self, sample: Sequence[Array]) -> list[Array]:
+        return _model_inputs(sample, self.artifact.manifest.inputs, self.model)
+
+
+def _model_inputs(
+    sample: Sequence[Array], specs: Sequence[TensorSpec], model: Model
+) -> list[Array]:
+    """A sample as the model takes it: real values, in its layout and element type."""
     arrays = []
-    for array, spec, wanted in zip(samples.arrays, specs, model.inputs, strict=True):
+    for array, spec, wanted in zip(sample, specs, model.inputs, strict=True):
         real = from_program(array, spec) if is_raw(array, spec) else array
         if spec.layout == "nhwc" and wanted.layout != "nhwc":  # compiled with --input-layout
             real = np.moveaxis(real, -1, -3)

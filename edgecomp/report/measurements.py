@@ -23,7 +23,7 @@ def run_lines(result: Ran) -> Lines:
 
 
 def verify_lines(result: Verified) -> Lines:
-    """A verdict on each output."""
+    """A verdict on each output, and on all of them."""
     yield table(
         f"{result.samples} samples",
         ("output", "exact", "largest error#", "in steps#", "SQNR#", "same top-1#"),
@@ -39,6 +39,10 @@ def verify_lines(result: Verified) -> Lines:
             for v in result.outputs
         ],
     )
+    pairs = [("compared with", result.reference)]
+    if result.bound is not None:
+        pairs += [("asked for", result.bound), ("met", "yes" if result.within else "no")]
+    yield facts([*pairs, *(("note", note) for note in result.note)])
 
 
 def evaluation_lines(result: Evaluated) -> Lines:

@@ -30,6 +30,11 @@ class Answer:
     def json(self) -> Any:
         """The JSON on standard output."""
         assert self.code == 0, self.err
+        return self.parsed
+
+    @property
+    def parsed(self) -> Any:
+        """The JSON on standard output, whatever the exit code."""
         return json.loads(self.out)
 
     @property

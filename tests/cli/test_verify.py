@@ -1,0 +1,141 @@
+"""`edgecomp verify` names the operator at which a program leaves its model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tflite
+from onnx import numpy_helper
+
+Edgecomp = Callable[..., Any]
+RESNET = "pretrainedResnet_quant"
+
+
+def change(model: Path, initializer: str, by: float, output: Path) -> Path:
+    """Write `model` with one element of an initializer changed."""
+    proto = onnx.load(model)
+    tensor = next(t for t in proto.graph.initializer if t.name == initializer)
+    array = numpy_helper.to_array(tensor).copy()
+    array.flat[3] += np.asarray(by, array.dtype)
+    tensor.CopyFrom(numpy_helper.from_array(array, initializer))
+    onnx.save(proto, output)
+    return output
+
+
+def change_tflite(model: Path, operator: int, output: Path) -> str:
+    """Write `model` with a weight of an operator changed; the name of what that operator makes."""
+    data = bytearray(model.read_bytes())
+    file = tflite.Model.GetRootAsModel(data, 0)
+    graph = file.Subgraphs(0)
+    changed = graph.Operators(operator)
+    weights = file.Buffers(graph.Tensors(changed.Inputs(1)).Buffer()).DataAsNumpy()
+    weights[5] ^= 0x40
+    output.write_bytes(data)
+    return str(graph.Tensors(changed.Outputs(0)).Name().decode())
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "by", "node", "op"),
+    [
+        ("digits", "block2_depthwise.weight_folded", 0.5, "block2_depthwise", "Conv+Relu"),
+        ("digits_int8", "block1_pointwise.weight_folded_quantized", 40, "block1_pointwise", "Conv"),
+    ],
+)
+@pytest.mark.parametrize("device", ["host", "nucleo_l4r5zi"])
+def test_a_changed_weight_is_found_in_its_layer(
+    edgecomp: Edgecomp,
+    demo: Path,
+    here: Path,
+    name: str,
+    weights: str,
+    by: float,
+    node: str,
+    op: str,
+    device: str,
+) -> None:
+    changed = change(demo / f"{name}.onnx", weights, by, here / f"{name}.onnx")
+    assert edgecomp("compile", changed, "--device", device, "-o", "changed.edge").code == 0
+    against = ("--against", demo / f"{name}.onnx", "--data", demo / "test.npz", "--samples", 5)
+    answer = edgecomp("verify", "changed.edge", *against, "--json")
+    assert answer.code == 1
+    found = answer.parsed["first_divergence"]
+    assert (found["name"], found["op"]) == (node, op)
+    assert found["ours"] != found["reference"]
+    assert (found["steps"] or 2) > 1
+    assert (found["relative_error"] or 1) > 1e-4
+    assert not answer.parsed["within"]
+    (sentence,) = answer.sentences
+    assert f"the first operator that differs is {node} ({op})" in sentence
+
+
+def test_roundings_that_add_up_are_no_divergence(edgecomp: Edgecomp, demo: Path) -> None:
+    against = ("--against", demo / "digits_int8.onnx", "--data", demo / "test.npz")
+    answer = edgecomp("verify", demo / "digits-host.edge", *against, "--json").json
+    assert answer["outputs"][0]["max_steps"] > 1, "else this test tells nothing"
+    assert answer["within"]
+    assert answer["first_divergence"] is None
+    assert "every operator by itself is within one step: roundings add up" in answer["note"]
+
+
+def test_nothing_is_asked_of_a_program_that_passes_changed(edgecomp: Edgecomp, demo: Path) -> None:
+    against = ("--against", demo / "digits.onnx", "--data", demo / "test.npz", "--samples", 5)
+    answer = edgecomp("verify", demo / "digits-host.edge", *against, "--json").json
+    assert (answer["exact"], answer["within"], answer["bound"]) == (False, True, None)
+    assert "compiled after the passes quantize" in answer["note"][0]
+
+
+@pytest.fixture
+def samples(shared: Path, here: Path) -> Path:
+    """Two golden inputs of the TFLite model."""
+    golden = np.load(shared / "models" / "golden" / f"{RESNET}.npz")
+    np.savez("samples.npz", input_0=golden["input_0"][:2])
+    return here / "samples.npz"
+
+
+def test_a_tflite_model_is_met_to_the_bit(
+    edgecomp: Edgecomp, shared: Path, samples: Path, here: Path
+) -> None:
+    model = shared / "models" / f"{RESNET}.tflite"
+    assert edgecomp("compile", model, "--device", "host", "-o", "same.edge").code == 0
+    command = ("verify", "same.edge", "--against", model, "--data", samples, "--json")
+    answer = edgecomp(*command).json
+    assert (answer["exact"], answer["within"]) == (True, True)
+    assert answer["reference"] == "tflite-runtime"
+
+
+@pytest.mark.parametrize("operator", [2, 6, 14])
+def test_an_operator_of_a_tflite_model_is_named(
+    edgecomp: Edgecomp, shared: Path, samples: Path, here: Path, operator: int
+) -> None:
+    """Operator 3 of the file adds in place: its operand must not be judged by the sum."""
+    model = shared / "models" / f"{RESNET}.tflite"
+    name = change_tflite(model, operator, here / f"{RESNET}.tflite")
+    device = ("--device", "host", "-o", "changed.edge")
+    assert edgecomp("compile", here / f"{RESNET}.tflite", *device).code == 0
+    command = ("verify", "changed.edge", "--against", model, "--data", samples, "--json")
+    answer = edgecomp(*command)
+    assert answer.code == 1
+    assert answer.parsed["first_divergence"]["name"] == name
+    assert answer.parsed["first_divergence"]["steps"] >= 1
+
+
+def test_without_tflite_runtime_one_sentence_says_what_to_install(
+    edgecomp: Edgecomp,
+    shared: Path,
+    samples: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = shared / "models" / f"{RESNET}.tflite"
+    assert edgecomp("compile", model, "--device", "host", "-o", "same.edge").code == 0
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    answer = edgecomp("verify", "same.edge", "--against", model, "--data", samples)
+    assert answer.code == 1
+    (sentence,) = answer.sentences
+    assert sentence.endswith("install edgecomp[tflite]")
