@@ -149,8 +149,35 @@ def _expand_newer(proto: onnx.ModelProto) -> onnx.ModelProto:
             if tensor.name not in known
         )
         proto = inliner.inline_selected_functions(
-            typed, sorted(newer), inline_schema_functions=True
+            _with_bodies(typed, newer), sorted(newer), inline_schema_functions=True
         )
+    return proto
+
+
+def _with_bodies(proto: onnx.ModelProto, newer: set[tuple[str, str]]) -> onnx.ModelProto:
+    """Operators that leave out an operand before others, inlined: the inliner asks for its type."""
+    opset = opset_of(proto)
+    graph = proto.graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type for value in values}
+    for index, node in enumerate(graph.node):
+        if ("", node.op_type) not in newer or "" not in node.input:
+            continue
+        schema = defs.get_schema(node.op_type, opset, "")
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
+        if not versions:
+            continue
+        given = [types.get(name, onnx.TypeProto()).SerializeToString() for name in node.input]
+        text = schema.get_context_dependent_function_with_opset_version(
+            max(versions), node.SerializeToString(), given
+        )
+        body = onnx.FunctionProto.FromString(text)
+        body.domain, body.name = _ASIDE, f"{node.op_type}_{index}"
+        proto.functions.append(body)
+        node.domain, node.op_type = body.domain, body.name
+    if proto.functions:
+        proto.opset_import.add(domain=_ASIDE, version=1)
+        proto = inliner.inline_local_functions(proto)
     return proto
 
 
