@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgecomp.device import load_device as load_device
     from edgecomp.errors import EdgecompError as EdgecompError
     from edgecomp.importers import load as load
+    from edgecomp.importers.pytorch import from_torch as from_torch
     from edgecomp.model import Model as Model
     from edgecomp.passes import parse_pass as parse_pass
     from edgecomp.pipeline import Options as Options
@@ -40,6 +41,7 @@ _HOME: Mapping[str, str] = {
     "Model": "edgecomp.model",
     "Options": "edgecomp.pipeline",
     "compile_model": "edgecomp.pipeline",
+    "from_torch": "edgecomp.importers.pytorch",
     "load": "edgecomp.importers",
     "load_device": "edgecomp.device",
     "parse_pass": "edgecomp.passes",

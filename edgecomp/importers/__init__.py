@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.importers.onnx import load_onnx
+from edgecomp.importers.pytorch import load_pt2
 from edgecomp.importers.tflite.load import load_tflite
 from edgecomp.model import Model
 
@@ -26,8 +27,15 @@ class Importer(Protocol):
         ...
 
 
-IMPORTERS: Mapping[str, Importer] = {".onnx": load_onnx, ".tflite": load_tflite}
+IMPORTERS: Mapping[str, Importer] = {
+    ".onnx": load_onnx,
+    ".tflite": load_tflite,
+    ".pt2": load_pt2,
+}
 """What reads a file, by its suffix."""
+
+PICKLES = frozenset({".pt", ".pth", ".pkl", ".ckpt"})
+"""Suffixes of Python pickles, which are never loaded."""
 
 
 def load(
@@ -50,6 +58,15 @@ def load(
         EdgecompError: the file cannot be read or used, with every reason found.
     """
     path = Path(path)
+    if path.suffix.lower() in PICKLES and path.is_file():
+        raise EdgecompError(
+            Reason(
+                "this is a Python pickle, which is not loaded since that could run code",
+                str(path),
+                "load it in PyTorch and write torch.export.save(torch.export.export("
+                "module.eval(), example_inputs), 'model.pt2')",
+            )
+        )
     importer = IMPORTERS.get(path.suffix.lower())
     if importer is None and path.is_file():
         what = f"the suffix {path.suffix!r} is unknown" if path.suffix else "there is no suffix"

@@ -40,7 +40,7 @@ def read_proto(path: Path) -> onnx.ModelProto:
             fit their shape, or names external data outside the model's folder.
     """
     proto = onnx.ModelProto()
-    data = _read_bytes(path)
+    data = read_bytes(path)
     foreign = _foreign(data)
     if foreign:
         raise EdgecompError(Reason(f"this is {foreign}", str(path)))
@@ -83,7 +83,12 @@ def tensors_of(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
             graphs.extend(attribute.graphs)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a model file.
+
+    Raises:
+        EdgecompError: there is no such file, or it is empty, too large or cannot be read.
+    """
     if not path.exists():
         raise EdgecompError(Reason("there is no such file", str(path)))
     if not path.is_file():
@@ -95,7 +100,9 @@ def _read_bytes(path: Path) -> bytes:
             raise EdgecompError(Reason("the file is empty", str(path), "export the model again"))
         if size > MAX_BYTES:
             raise EdgecompError(
-                Reason(f"the file has {size} bytes, ONNX files have at most {MAX_BYTES}", str(path))
+                Reason(
+                    f"the file has {size} bytes, model files have at most {MAX_BYTES}", str(path)
+                )
             )
         return path.read_bytes()
     except OSError as error:

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("onnx_ir", "onnxscript")
+_LOGGERS = ("onnx_ir", "onnxscript", "torch", "torch.onnx", "torch.export")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the loggers of onnx_ir and onnxscript, and Python warnings, within a block."""
+    """Silence the loggers of onnx_ir, onnxscript and torch, and Python warnings, within a block."""
     levels = [(logger := logging.getLogger(name), logger.level) for name in _LOGGERS]
     for logger, _ in levels:
         logger.setLevel(logging.CRITICAL + 1)

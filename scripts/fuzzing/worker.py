@@ -64,10 +64,11 @@ def judge(path: Path, watch: Watch) -> dict[str, object]:
         if not detail.strip() or "Traceback" in detail:
             outcome, detail = "no sentence", repr(detail)
     except BaseException as error:
+        watch.folder = None  # formatting reads source files
         outcome, detail = "raised", "".join(traceback.format_exception(error))
     finally:
         watch.folder = None
-    if watch.seen:
+    if watch.seen and outcome != "raised":
         outcome, detail = "read outside", "; ".join(watch.seen)
     return {"outcome": outcome, "detail": detail, "peak_bytes": _peak_bytes()}
 
