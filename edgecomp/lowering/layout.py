@@ -124,15 +124,20 @@ class _Layout:
             self._native.add(out)
             return True
         if permutation == TO_NHWC and source in self._native:
-            twin = self._nhwc[source]
-            if out.is_graph_output():
-                label = integer_node("Identity", [twin], node.name or "", "Identity", domain="")
-                label.outputs[0].name, out.name = out.name, f"{out.name} unused"
-                self._graph.insert_before(node, label)
-                twin = label.outputs[0]
-            out.replace_all_uses_with(twin, replace_graph_outputs=True)
+            self._take_place(out, self._nhwc[source], node)
             return True
         return False
+
+    def _take_place(self, out: ir.Value, twin: ir.Value, node: ir.Node) -> None:
+        """Let `twin`, which holds the same, be what `out` of `node` was, an output by its name."""
+        if out.is_graph_output():
+            name, out.name = out.name, f"{out.name} unused"
+            if twin.producer() is None or twin.is_graph_output():
+                copy = integer_node("Identity", [twin], node.name or "", "Identity", domain="")
+                self._graph.insert_before(node, copy)
+                twin = copy.outputs[0]
+            twin.name = name
+        out.replace_all_uses_with(twin, replace_graph_outputs=True)
 
     def _can_follow(self, node: ir.Node) -> bool:
         """Whether a node can take over the layout of its inputs, one of which is NHWC."""

@@ -15,8 +15,12 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from edgecomp.device import load_device
 from edgecomp.importers import load
+from edgecomp.pipeline import compile_model
 from edgecomp.reference import Executor
+from edgecomp_runtime.artifact import open_artifact
+from edgecomp_runtime.session import Session
 
 Array = npt.NDArray[Any]
 
@@ -73,13 +77,15 @@ class Draw:
     Attributes:
         random: the source.
         dtype: "float32" or "int8", of what the operator reads and makes.
-        fed: input arrays, in the order of operands.
         operand: the class that describes a tensor.
+        hybrid: whether weights are int8 though activations are float32.
+        fed: input arrays, in the order of operands.
     """
 
     random: np.random.Generator
     dtype: str
     operand: Any
+    hybrid: bool = False
     fed: list[Array] = field(default_factory=list)
 
     def size(self, low: int = 1, high: int = 6) -> int:
@@ -134,7 +140,7 @@ class Draw:
     def weights(self, shape: tuple[int, ...], axis: int | None, source: Any) -> tuple[Any, Any]:
         """Weights and a bias; int8 weights have a scale for each index of `axis`, or one."""
         units = shape[0] if axis is None else shape[axis]
-        if self.dtype != "int8":
+        if self.dtype != "int8" and not self.hybrid:
             content = self.random.normal(0, 0.3, shape).astype(np.float32)
             bias = self.random.normal(0, 0.3, units).astype(np.float32)
             return self.constant(content, "float32"), self.constant(bias, "float32")
@@ -142,6 +148,8 @@ class Draw:
         scales = (10 ** self.random.uniform(-3, -1.5, count)).astype(np.float32)
         content = self.random.integers(-127, 128, shape).astype(np.int8)
         weights = self.operand(shape, tuple(map(float, scales)), axis=axis or 0, data=content)
+        if self.hybrid:
+            return weights, self.constant(self.random.normal(0, 0.3, units), "float32")
         product = tuple(float(np.float32(source.scale[0]) * s) for s in scales)
         bias = self.random.integers(-3000, 3000, units).astype(np.int32)
         return weights, self.operand((units,), product, dtype="int32", data=bias)
@@ -174,6 +182,29 @@ def check_tflite(tflite_op: Any, tmp_path: Path) -> Callable[..., None]:
             else:
                 assert got.dtype == want.dtype
                 np.testing.assert_array_equal(got, want)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def check_compiled(tflite_op: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """`check_compiled(name, case, seed)`: the int8 operator, compiled, has TFLite's bits."""
+    single_op, operand = tflite_op
+    folder = tmp_path_factory.mktemp("compiled")
+
+    def check(name: str, case: Callable[[Draw], Spec], seed: int) -> None:
+        draw = Draw(np.random.default_rng(seed), "int8", operand)
+        spec = case(draw)
+        op = single_op(name, spec.operands, spec.result, spec.table, spec.options, spec.others)
+        (folder / "op.tflite").write_bytes(op.model())
+        manifest = compile_model(
+            load(folder / "op.tflite"), load_device("host"), folder / "op.edge"
+        )
+        with Session(open_artifact(folder / "op.edge")) as session:
+            outputs = session.run(list(draw.fed))
+        for spec_out, wanted in zip(manifest.outputs, op.run_all(*draw.fed), strict=True):
+            assert outputs[spec_out.name].dtype == wanted.dtype
+            np.testing.assert_array_equal(outputs[spec_out.name], wanted)
 
     return check
 

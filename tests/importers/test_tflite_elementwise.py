@@ -227,3 +227,8 @@ def test_float(check_tflite: Any, name: str, seed: int) -> None:
 @given(seeds)
 def test_int8(check_tflite: Any, name: str, seed: int) -> None:
     check_tflite(name, CASES[name][0], "int8", seed, CASES[name][1])
+
+
+@pytest.mark.parametrize("name", [name for name, (_, steps) in CASES.items() if steps is not None])
+def test_compiled_int8_has_the_bits_of_tflite(check_compiled: Any, name: str) -> None:
+    check_compiled(name, CASES[name][0], 7)

@@ -126,9 +126,20 @@ def pad(context: Context) -> None:
     source = context.read(0, layout)
     operands = [source, _amounts(context, layout)]
     if context.has(2):
-        value = context.read(2)
-        operands.append(context.emit("Reshape", value, context.ints([])))
+        operands.append(_fill(context, source))
     context.give(context.main("Pad", *operands), layout, moved_from=0)
+
+
+def _fill(context: Context, source: str) -> str:
+    """Operand 2, one number, as a real scalar."""
+    content = context.constant(2).reshape(-1)
+    if content.size != 1:
+        raise context.refusal("it pads with more than one number", "convert the model again")
+    scales = context.quantized(2)
+    if scales is None:
+        return context.like(source, content[0])
+    steps = np.float32(int(content[0]) - int(scales.zero_point[0]))
+    return context.like(source, float(steps * scales.scale[0]))
 
 
 def mirror_pad(context: Context) -> None:
