@@ -163,8 +163,15 @@ def check_tflite(tflite_op: Any, tmp_path: Path) -> Callable[..., None]:
     """
     single_op, operand = tflite_op
 
-    def check(name: str, case: Callable[[Draw], Spec], dtype: str, seed: int, steps: float) -> None:
-        draw = Draw(np.random.default_rng(seed), dtype, operand)
+    def check(
+        name: str,
+        case: Callable[[Draw], Spec],
+        dtype: str,
+        seed: int,
+        steps: float,
+        hybrid: bool = False,
+    ) -> None:
+        draw = Draw(np.random.default_rng(seed), dtype, operand, hybrid)
         spec = case(draw)
         op = single_op(name, spec.operands, spec.result, spec.table, spec.options, spec.others)
         wanted = op.run_all(*draw.fed)
