@@ -220,8 +220,7 @@ def nearest(group: Group) -> list[ir.Node] | None:
         if extent == size:
             maps.append(_all(extent))
             continue
-        scale = _given_scale(group, axis) or size / extent
-        places = nearest_places(extent, size, scale, mode, rounding)
+        places = nearest_places(extent, size, _given_scale(group, axis), mode, rounding)
         maps.append(np.clip(places, 0, extent - 1))
     return _picked(group, maps)
 
@@ -237,29 +236,34 @@ def _given_scale(group: Group, axis: int) -> float | None:
     return float(scales[chosen.index(axis)]) if axis in chosen else None
 
 
-def nearest_places(extent: int, out: int, scale: float, mode: str, rounding: str) -> Indices:
+def nearest_places(extent: int, out: int, scale: float | None, mode: str, rounding: str) -> Indices:
     """Input index of each output index, not clipped; in float32, as the executors compute it.
 
     Args:
         extent, out: lengths of the axis.
-        scale: output length over input length.
+        scale: output length over input length, where the model names it.
         mode, rounding: ONNX's coordinate_transformation_mode and nearest_mode.
     """
-    i, one = np.arange(out).astype(np.float32), np.float32(1)
-    step, half = one / np.float32(scale), np.float32(0.5)
+    i, half = np.arange(out).astype(np.float32), np.float32(0.5)
+
+    def at(position: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if scale is None:
+            return position * (np.float32(extent) / np.float32(out))
+        return position / np.float32(scale)
+
     if mode == "asymmetric":
-        x = i * step
+        x = at(i)
     elif mode == "align_corners":
         x = i * (np.float32(extent - 1) / np.float32(out - 1)) if out > 1 else i * 0
     elif mode == "pytorch_half_pixel" and out <= 1:
         x = i * 0
     elif mode == "half_pixel_symmetric":
-        offset = np.float32(extent) / 2 * (one - np.float32(out) / (np.float32(scale) * extent))
-        x = offset + (i + half) * step - half
+        whole = np.float32(extent if scale is None else out / scale)
+        x = (np.float32(extent) - whole) / 2 + at(i + half) - half
     elif rounding == "round_prefer_ceil":
-        return np.asarray(np.floor((i + half) * step), np.int64)
+        return np.asarray(np.floor(at(i + half)), np.int64)
     else:
-        x = (i + half) * step - half
+        x = at(i + half) - half
     return np.asarray(_ROUNDINGS[rounding](x.astype(np.float32)), np.int64)
 
 

@@ -36,7 +36,7 @@ def _reduce_inside(func: Any) -> Any:
     schedule = s_tir.Schedule(func)
     loops = schedule.get_loops(schedule.get_sblock("out"))
     inside = _sum_inside(schedule, loops[-1], len(loops))
-    _pad_inside(schedule, loops[1])
+    _pad_inside(schedule, loops[:2][-1])
     schedule.decompose_reduction(schedule.get_sblock("acc"), inside[0])
     return schedule.mod["main"]
 
@@ -48,7 +48,7 @@ def _channels_inside(func: Any) -> Any:
     channels = int(schedule.get(loops[-1]).extent)
     outer, _ = schedule.split(loops[-1], [None, channel_tile(channels)])
     inside = _sum_inside(schedule, outer, len(loops))
-    _pad_inside(schedule, loops[1])
+    _pad_inside(schedule, loops[:2][-1])
     spatial, window = inside[: len(loops)], inside[len(loops) :]
     schedule.reorder(*window, spatial[-1])
     schedule.decompose_reduction(schedule.get_sblock("acc"), spatial[0])

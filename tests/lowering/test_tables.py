@@ -130,6 +130,23 @@ def test_exp_is_tflites(tflite_op: Any, scale: float, zero_point: int, offset: i
     _expect_tflite(tflite_op, case, source, (float(np.float32(largest / 200)), offset))
 
 
+@settings(max_examples=100, deadline=None)
+@given(source=quantizations, result=quantizations)
+def test_rsqrt_is_tflites(
+    tflite_op: Any, source: tuple[float, int], result: tuple[float, int]
+) -> None:
+    single_op, operand = tflite_op
+    defined = EVERY[source[1] + 128 :]  # TFLite refuses negative numbers
+    op = single_op(
+        "RSQRT",
+        (operand(defined.shape, (source[0],), source[1]),),
+        operand(defined.shape, (result[0],), result[1]),
+    )
+    got = lookup_table("Rsqrt", {}, _quantization(*source), _quantization(*result))
+    np.testing.assert_array_equal(got[source[1] + 128 :], op.run(defined))
+    assert (got[: source[1] + 128] == 127).all()
+
+
 REAL: Mapping[str, tuple[dict[str, float], Callable[[float], float]]] = {
     "Elu": ({"alpha": 0.3}, lambda x: x if x > 0 else 0.3 * math.expm1(x)),
     "Erf": ({}, math.erf),
@@ -158,7 +175,7 @@ def test_table_is_within_half_a_step_of_the_real_function(
 
 def test_every_table_has_a_test() -> None:
     tested = {case[0] for case in EXACT.values()} | REAL.keys()
-    assert TABLES.keys() == tested | {"HardSwish", "Sigmoid", "Tanh", "Exp"}
+    assert TABLES.keys() == tested | {"HardSwish", "Sigmoid", "Tanh", "Exp", "Rsqrt"}
 
 
 @pytest.mark.parametrize(
