@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgecomp.program import Call, Kernel, Program
-from edgecomp_targets.cortex_m import dsp_conv
+from edgecomp_targets.cortex_m import dsp_conv, dsp_depthwise
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
 
@@ -18,6 +18,7 @@ Rule = Callable[..., Replacement | None]
 DSP_RULES: Mapping[str, Rule] = {
     "conv2d": dsp_conv.conv,
     "dense": dsp_conv.dense,
+    "depthwise_conv2d": dsp_depthwise.depthwise,
 }
 
 RULES: Mapping[str, Mapping[str, Rule]] = {

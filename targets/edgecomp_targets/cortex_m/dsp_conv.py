@@ -11,6 +11,9 @@ from edgecomp_targets.cortex_m.dsp_weights import pack_weights, even_channels, q
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 
+# `ec_dsp_block`, behind the expanded patches.
+BLOCK_WORDS = 6
+
 Array = npt.NDArray[Any]
 
 
@@ -61,7 +64,7 @@ def _replacement(
         "edgecomp_dsp_conv.h",
         (0,),
         {"packed": packed, "channels": even_channels(channels), "geometry": geometry(fields)},
-        _scratch_words(shape, fields),
+        _scratch_words(fields),
     )
 
 
@@ -94,12 +97,10 @@ def _geometry(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, 
     }
 
 
-def _scratch_words(shape: ConvShape, fields: dict[str, int]) -> int:
-    """Two expanded patches, the rows of a kernel with their border, two patches of bytes."""
-    words = fields["quads"] * (4 if fields["out_width"] > 1 else 2)
+def _scratch_words(fields: dict[str, int]) -> int:
+    """Two expanded patches and a block, the rows of a kernel with their border, two byte patches."""
+    if fields["padded_width"] == 0:
+        return fields["quads"] * (4 if fields["out_width"] > 1 else 2) + BLOCK_WORDS
     row_bytes = fields["padded_width"] * fields["channels"]
-    if row_bytes:
-        words = fields["quads"] * 4 + quads(row_bytes * shape.kernel[0] + 4)
-    if fields["span"] % 4:
-        words += 2 * (fields["quads"] + 1)
-    return words
+    words = fields["quads"] * 4 + BLOCK_WORDS + quads(row_bytes * fields["kernel_height"] + 4)
+    return words + 2 * (fields["quads"] + 1) * (fields["span"] % 4 != 0)

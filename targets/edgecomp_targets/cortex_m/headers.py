@@ -9,6 +9,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp.h": (),
     "edgecomp_dsp_matrix.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_conv.h": ("edgecomp_dsp_matrix.h",),
+    "edgecomp_dsp_depthwise.h": ("edgecomp_dsp.h",),
 }
 """Folder `csrc/kernels`: each header with those it includes."""
 

@@ -24,6 +24,15 @@
 #define EC_NOINLINE static
 #endif
 
+/* A loop that turns few times: unrolling it would only take flash. */
+#if defined(__clang__)
+#define EC_ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define EC_ROLLED _Pragma("GCC unroll 1")
+#else
+#define EC_ROLLED
+#endif
+
 /* There need be no C library: compilers bring these two. */
 #if defined(__GNUC__)
 #define ec_copy __builtin_memcpy

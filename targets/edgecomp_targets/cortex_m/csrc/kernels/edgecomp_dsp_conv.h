@@ -61,15 +61,15 @@ EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source,
   }
 }
 
-/* NHWC convolution. `scratch` has room for two expanded patches, then for the rows of a kernel with
- * their border, then for two patches of bytes. */
+/* NHWC convolution. `scratch` has room for two expanded patches and six words, then for the rows of a
+ * kernel with their border, then for two patches of bytes. */
 EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int32_t *constants,
                              const int32_t *shape, int8_t *y, int32_t *scratch) {
   const ec_dsp_conv_shape *const s = (const ec_dsp_conv_shape *)(const void *)shape;
   const ec_dsp_channel *const channel = (const ec_dsp_channel *)(const void *)constants;
   const uint32_t *const w = (const uint32_t *)(const void *)weights;
   uint32_t *const expanded = (uint32_t *)(void *)scratch;
-  int8_t *const rows = (int8_t *)(expanded + 4 * s->quads);
+  int8_t *const rows = (int8_t *)(expanded + 4 * s->quads + 6);
   const int padded = s->padded_width != 0;
   const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
   int8_t *const bytes = rows + (padded ? pitch * s->kernel_height + 4 : 0);

@@ -33,67 +33,74 @@ EC_INLINE uint32_t *ec_dsp_expand_two(uint32_t *to, const int8_t *x, const int8_
   return to;
 }
 
-/* Sums of two vectors with channel a and with both channels; then the outputs made of them. */
-typedef struct {
-  uint32_t first_x, both_x, first_y, both_y;
-} ec_dsp_sums;
+/* Twice the sum of the second channel, from the sum of both and that of the first. */
+EC_INLINE uint32_t ec_dsp_twice_second(uint32_t both, uint32_t first) {
+  return (uint32_t)((int32_t)(both - first) >> 7);
+}
+
+EC_INLINE int8_t ec_dsp_step(uint32_t twice, const ec_dsp_channel *channel) {
+  const int32_t biased = (int32_t)(twice + (uint32_t)channel->twice_bias);
+  return (int8_t)ec_clamp(ec_dsp_rescale(biased, channel), -128, 127);
+}
+
+EC_INLINE void ec_dsp_narrow(int8_t *steps, int32_t count, const ec_dsp_range *range) {
+  EC_ROLLED for (int32_t i = 0; i < count; ++i) {
+    steps[i] = (int8_t)ec_clamp(steps[i], range->low, range->high);
+  }
+}
 
 #if EC_DSP && defined(__GNUC__)
 
-/* Four elements of two vectors with two channels: r2-r5 hold x(k0,k2), x(k1,k3), y(k0,k2), y(k1,k3). */
-#define EC_DSP_QUAD                 \
-  "ldmia %[x]!, {r2, r3, r4, r5}\n" \
-  "ldrd %[v], %[w], [%[p]], #8\n"   \
-  "smlad %[bx], r2, %[v], %[bx]\n"  \
-  "smlad %[by], r4, %[v], %[by]\n"  \
-  "sxtb16 %[v], %[v]\n"             \
-  "smlad %[fx], r2, %[v], %[fx]\n"  \
-  "smlad %[fy], r4, %[v], %[fy]\n"  \
-  "smlad %[bx], r3, %[w], %[bx]\n"  \
-  "smlad %[by], r5, %[w], %[by]\n"  \
-  "sxtb16 %[w], %[w]\n"             \
-  "smlad %[fx], r3, %[w], %[fx]\n"  \
+/* Lies behind the two vectors: where those end, the assembly finds it. */
+typedef struct {
+  const uint32_t *vectors;
+  int32_t quads;
+  const ec_dsp_channel *channel;
+  int8_t *out_x, *out_y;
+  int32_t pairs; /* of channels, left to do */
+} ec_dsp_block;
+
+/* Four elements of two vectors with two channels: r2-r5 are x(k0,k2), x(k1,k3), y(k0,k2), y(k1,k3). */
+#define EC_DSP_QUAD                   \
+  "ldmia %[x]!, {r2, r3, r4, r5}\n"   \
+  "ldrd %[v], %[w], [%[p]], #8\n"     \
+  "smlad %[bx], r2, %[v], %[bx]\n"    \
+  "smlad %[by], r4, %[v], %[by]\n"    \
+  "sxtb16 %[v], %[v]\n"               \
+  "smlad %[fx], r2, %[v], %[fx]\n"    \
+  "smlad %[fy], r4, %[v], %[fy]\n"    \
+  "smlad %[bx], r3, %[w], %[bx]\n"    \
+  "smlad %[by], r5, %[w], %[by]\n"    \
+  "sxtb16 %[w], %[w]\n"               \
+  "smlad %[fx], r3, %[w], %[fx]\n"    \
   "smlad %[fy], r5, %[w], %[fy]\n"
 
-/* Products of 4 * `quads` elements, two channels; gives the weights after them. */
-EC_INLINE const uint32_t *ec_dsp_products(const uint32_t *x, const uint32_t *p, int32_t quads,
-                                          ec_dsp_sums *sums) {
-  uint32_t first_x = 0, both_x = 0, first_y = 0, both_y = 0, v, w;
-  const uint32_t *end = x + 4 * (quads & 3);
+/* Whole pairs of channels; gives the weights after them. fx, fy: sums of the first channel of a pair
+ * with x and y; bx, by: of both. */
+EC_INLINE const uint32_t *ec_dsp_blocks(ec_dsp_block *block, const uint32_t *weights) {
+  uint32_t *x = (uint32_t *)(void *)block;
+  uint32_t fx, fy, bx, by, v, w, end;
   __asm__ volatile(
-      "b 2f\n"
-      "1:\n" EC_DSP_QUAD
-      "2:\n"
+      "0:\n"
+      "mov %[end], %[x]\n"
+      "ldrd %[x], %[v], [%[end]]\n"
+      "mov %[fx], #0\n"
+      "mov %[bx], #0\n"
+      "mov %[fy], #0\n"
+      "mov %[by], #0\n"
+      "lsls %[v], %[v], #31\n" /* N: an odd quad; C: two more than a multiple of four */
+      "bpl 1f\n" EC_DSP_QUAD
+      "1:\n"
+      "bcc 3f\n" EC_DSP_QUAD EC_DSP_QUAD
+      "b 3f\n"
+      "2:\n" EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD
+      "3:\n"
       "cmp %[x], %[end]\n"
-      "bne 1b\n"
-      : [x] "+r"(x), [p] "+r"(p), [v] "=&r"(v), [w] "=&r"(w), [fx] "+r"(first_x),
-        [bx] "+r"(both_x), [fy] "+r"(first_y), [by] "+r"(both_y)
-      : [end] "r"(end)
-      : "r2", "r3", "r4", "r5", "cc", "memory");
-  end = x + 4 * (quads & ~3);
-  __asm__ volatile(
-      "b 2f\n"
-      "1:\n" EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD
-      "2:\n"
-      "cmp %[x], %[end]\n"
-      "bne 1b\n"
-      : [x] "+r"(x), [p] "+r"(p), [v] "=&r"(v), [w] "=&r"(w), [fx] "+r"(first_x),
-        [bx] "+r"(both_x), [fy] "+r"(first_y), [by] "+r"(both_y)
-      : [end] "r"(end)
-      : "r2", "r3", "r4", "r5", "cc", "memory");
-  sums->first_x = first_x;
-  sums->both_x = both_x;
-  sums->first_y = first_y;
-  sums->both_y = both_y;
-  return p;
-}
-
-/* Rescale the sums of a channel and of the next to four output steps, within int8. */
-EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) {
-  __asm__ volatile(
+      "bne 2b\n"
+      "ldr %[v], [%[x], #8]\n" /* x is at the block now */
       "sub %[bx], %[bx], %[fx]\n"
       "sub %[by], %[by], %[fy]\n"
-      "ldmia %[c]!, {r2, r3, r4, r5}\n"
+      "ldmia %[v]!, {r2, r3, r4, r5}\n" /* twice the bias, multiplier, addend, shift */
       "add %[fx], r2, %[fx], lsl #1\n"
       "add %[fy], r2, %[fy], lsl #1\n"
       "add r2, r4, %[fx], asr #31\n"
@@ -102,7 +109,7 @@ EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) 
       "smmlar %[fy], %[fy], r3, r4\n"
       "asr %[fx], %[fx], r5\n"
       "asr %[fy], %[fy], r5\n"
-      "ldmia %[c]!, {r2, r3, r4, r5}\n"
+      "ldmia %[v]!, {r2, r3, r4, r5}\n"
       "add %[bx], r2, %[bx], asr #7\n"
       "add %[by], r2, %[by], asr #7\n"
       "add r2, r4, %[bx], asr #31\n"
@@ -115,106 +122,138 @@ EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) 
       "ssat %[fy], #8, %[fy]\n"
       "ssat %[bx], #8, %[bx]\n"
       "ssat %[by], #8, %[by]\n"
-      : [c] "+r"(channel), [fx] "+r"(sums->first_x), [bx] "+r"(sums->both_x),
-        [fy] "+r"(sums->first_y), [by] "+r"(sums->both_y)
+      "ldrd r2, r3, [%[x], #12]\n"
+      "ldr r4, [%[x], #20]\n"
+      "strb %[fx], [r2], #1\n"
+      "strb %[bx], [r2], #1\n"
+      "strb %[fy], [r3], #1\n"
+      "strb %[by], [r3], #1\n"
+      "subs r4, r4, #1\n"
+      "strd %[v], r2, [%[x], #8]\n"
+      "strd r3, r4, [%[x], #16]\n"
+      "bne 0b\n"
+      : [x] "+r"(x), [p] "+r"(weights), [v] "=&r"(v), [w] "=&r"(w), [fx] "=&r"(fx), [bx] "=&r"(bx),
+        [fy] "=&r"(fy), [by] "=&r"(by), [end] "=&r"(end)
       :
       : "r2", "r3", "r4", "r5", "cc", "memory");
+  return weights;
+}
+
+/* All channels of two vectors of 4 * `quads` elements, expanded and interleaved; six words behind them
+ * are overwritten. */
+EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
+                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
+                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
+  ec_dsp_block *const block = (ec_dsp_block *)(void *)(vectors + 4 * quads);
+  const int32_t whole = channels & ~1;
+  *block = (ec_dsp_block){vectors, quads, channel, out_x, out_y, channels >> 1};
+  if (whole) weights = ec_dsp_blocks(block, weights);
+  if (whole != channels) {
+    int8_t last[4]; /* of the channel, and of one that is only there to fill the pair */
+    *block = (ec_dsp_block){vectors, quads, channel + whole, &last[0], &last[2], 1};
+    ec_dsp_blocks(block, weights);
+    out_x[whole] = last[0];
+    out_y[whole] = last[2];
+  }
+  if (range->narrow) {
+    ec_dsp_narrow(out_x, channels, range);
+    ec_dsp_narrow(out_y, channels, range);
+  }
+}
+
+/* Sums of one vector with two pairs of channels: of the first of each, of both of each. */
+EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
+                           uint32_t sums[4]) {
+  uint32_t fp = 0, bp = 0, fq = 0, bq = 0;
+  const uint32_t *const end = x + 2 * quads;
+  __asm__ volatile(
+      "1:\n"
+      "ldrd r2, r3, [%[x]], #8\n"
+      "ldrd r4, r5, [%[p]], #8\n"
+      "smlad %[bp], r2, r4, %[bp]\n"
+      "smlad %[bp], r3, r5, %[bp]\n"
+      "sxtb16 r4, r4\n"
+      "sxtb16 r5, r5\n"
+      "smlad %[fp], r2, r4, %[fp]\n"
+      "smlad %[fp], r3, r5, %[fp]\n"
+      "ldrd r4, r5, [%[q]], #8\n"
+      "smlad %[bq], r2, r4, %[bq]\n"
+      "smlad %[bq], r3, r5, %[bq]\n"
+      "sxtb16 r4, r4\n"
+      "sxtb16 r5, r5\n"
+      "smlad %[fq], r2, r4, %[fq]\n"
+      "smlad %[fq], r3, r5, %[fq]\n"
+      "cmp %[x], %[end]\n"
+      "bne 1b\n"
+      : [x] "+r"(x), [p] "+r"(p), [q] "+r"(q), [fp] "+r"(fp), [bp] "+r"(bp), [fq] "+r"(fq),
+        [bq] "+r"(bq)
+      : [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "cc", "memory");
+  sums[0] = fp;
+  sums[1] = bp;
+  sums[2] = fq;
+  sums[3] = bq;
 }
 
 #else
 
-EC_INLINE const uint32_t *ec_dsp_products(const uint32_t *x, const uint32_t *p, int32_t quads,
-                                          ec_dsp_sums *sums) {
-  ec_dsp_sums s = {0, 0, 0, 0};
-  for (const uint32_t *const end = x + 4 * quads; x != end; x += 4, p += 2) {
-    const uint32_t v = ec_even_bytes(p[0]), w = ec_even_bytes(p[1]);
-    s.both_x = ec_dual_multiply_add(x[1], p[1], ec_dual_multiply_add(x[0], p[0], s.both_x));
-    s.both_y = ec_dual_multiply_add(x[3], p[1], ec_dual_multiply_add(x[2], p[0], s.both_y));
-    s.first_x = ec_dual_multiply_add(x[1], w, ec_dual_multiply_add(x[0], v, s.first_x));
-    s.first_y = ec_dual_multiply_add(x[3], w, ec_dual_multiply_add(x[2], v, s.first_y));
+EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
+                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
+                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
+  for (int32_t c = 0; c < channels; c += 2, channel += 2) {
+    uint32_t first_x = 0, both_x = 0, first_y = 0, both_y = 0;
+    const uint32_t *x = vectors;
+    for (int32_t i = 0; i < quads; ++i, x += 4, weights += 2) {
+      const uint32_t v = ec_even_bytes(weights[0]), w = ec_even_bytes(weights[1]);
+      both_x = ec_dual_multiply_add(x[1], weights[1], ec_dual_multiply_add(x[0], weights[0], both_x));
+      both_y = ec_dual_multiply_add(x[3], weights[1], ec_dual_multiply_add(x[2], weights[0], both_y));
+      first_x = ec_dual_multiply_add(x[1], w, ec_dual_multiply_add(x[0], v, first_x));
+      first_y = ec_dual_multiply_add(x[3], w, ec_dual_multiply_add(x[2], v, first_y));
+    }
+    out_x[c] = ec_dsp_step(first_x + first_x, &channel[0]);
+    out_y[c] = ec_dsp_step(first_y + first_y, &channel[0]);
+    if (c + 1 < channels) {
+      out_x[c + 1] = ec_dsp_step(ec_dsp_twice_second(both_x, first_x), &channel[1]);
+      out_y[c + 1] = ec_dsp_step(ec_dsp_twice_second(both_y, first_y), &channel[1]);
+    }
   }
-  *sums = s;
-  return p;
+  if (range->narrow) {
+    ec_dsp_narrow(out_x, channels, range);
+    ec_dsp_narrow(out_y, channels, range);
+  }
 }
 
-EC_INLINE uint32_t ec_dsp_first(uint32_t sum, const ec_dsp_channel *channel) {
-  const int32_t twice = (int32_t)(sum + sum + (uint32_t)channel->twice_bias);
-  return (uint32_t)ec_clamp(ec_dsp_rescale(twice, channel), -128, 127);
-}
-
-EC_INLINE uint32_t ec_dsp_second(uint32_t both, uint32_t first, const ec_dsp_channel *channel) {
-  const int32_t twice = channel->twice_bias + ((int32_t)(both - first) >> 7);
-  return (uint32_t)ec_clamp(ec_dsp_rescale(twice, channel), -128, 127);
-}
-
-EC_INLINE void ec_dsp_outputs(const ec_dsp_channel *channel, ec_dsp_sums *sums) {
-  const ec_dsp_sums s = *sums;
-  sums->first_x = ec_dsp_first(s.first_x, &channel[0]);
-  sums->both_x = ec_dsp_second(s.both_x, s.first_x, &channel[1]);
-  sums->first_y = ec_dsp_first(s.first_y, &channel[0]);
-  sums->both_y = ec_dsp_second(s.both_y, s.first_y, &channel[1]);
+EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
+                           uint32_t sums[4]) {
+  sums[0] = sums[1] = sums[2] = sums[3] = 0;
+  for (const uint32_t *const end = x + 2 * quads; x != end; ++x, ++p, ++q) {
+    sums[0] = ec_dual_multiply_add(*x, ec_even_bytes(*p), sums[0]);
+    sums[1] = ec_dual_multiply_add(*x, *p, sums[1]);
+    sums[2] = ec_dual_multiply_add(*x, ec_even_bytes(*q), sums[2]);
+    sums[3] = ec_dual_multiply_add(*x, *q, sums[3]);
+  }
 }
 
 #endif
 
-EC_INLINE uint32_t ec_dsp_narrowed(uint32_t step, const ec_dsp_range *range) {
-  return (uint32_t)ec_clamp((int32_t)step, range->low, range->high);
-}
-
-/* All channels of two vectors of 4 * `quads` elements, expanded and interleaved. */
-EC_NOINLINE void ec_dsp_two_vectors(const uint32_t *vectors, const uint32_t *weights,
-                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
-                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
-  const int8_t *const end = out_x + channels;
-  for (;;) {
-    ec_dsp_sums sums;
-    weights = ec_dsp_products(vectors, weights, quads, &sums);
-    ec_dsp_outputs(channel, &sums);
-    channel += 2;
-    if (range->narrow) {
-      sums.first_x = ec_dsp_narrowed(sums.first_x, range);
-      sums.both_x = ec_dsp_narrowed(sums.both_x, range);
-      sums.first_y = ec_dsp_narrowed(sums.first_y, range);
-      sums.both_y = ec_dsp_narrowed(sums.both_y, range);
-    }
-    out_x[0] = (int8_t)sums.first_x;
-    out_y[0] = (int8_t)sums.first_y;
-    if (end - out_x < 2) return;
-    out_x[1] = (int8_t)sums.both_x;
-    out_y[1] = (int8_t)sums.both_y;
-    out_x += 2;
-    out_y += 2;
-    if (out_x == end) return;
-  }
-}
-
-/* All channels of one vector of 4 * `quads` elements, four at a time: the sums of x are those of the
- * first two channels, the sums of y those of the next two. */
+/* All channels of one vector of 4 * `quads` > 0 elements, four at a time. */
 EC_NOINLINE void ec_dsp_one_vector(const uint32_t *vector, const uint32_t *weights,
                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
                                    const ec_dsp_range *range, int8_t *out) {
-  for (int32_t c = 0; c < channels; c += 4, channel += 4) {
-    const uint32_t *w = weights;
+  for (int32_t c = 0; c < channels; c += 4, channel += 4, weights += 4 * quads) {
     /* the last channels may lack the second pair: it repeats the first */
-    const uint32_t *v = c + 2 < channels ? weights + 2 * quads : weights;
-    ec_dsp_sums s = {0, 0, 0, 0};
-    for (const uint32_t *x = vector; x != vector + 2 * quads; x += 2, w += 2, v += 2) {
-      s.both_x = ec_dual_multiply_add(x[1], w[1], ec_dual_multiply_add(x[0], w[0], s.both_x));
-      s.both_y = ec_dual_multiply_add(x[1], v[1], ec_dual_multiply_add(x[0], v[0], s.both_y));
-      s.first_x = ec_dual_multiply_add(x[0], ec_even_bytes(w[0]), s.first_x);
-      s.first_y = ec_dual_multiply_add(x[0], ec_even_bytes(v[0]), s.first_y);
-      s.first_x = ec_dual_multiply_add(x[1], ec_even_bytes(w[1]), s.first_x);
-      s.first_y = ec_dual_multiply_add(x[1], ec_even_bytes(v[1]), s.first_y);
-    }
-    weights = v;
-    const uint32_t sums[4] = {s.first_x + s.first_x, (uint32_t)((int32_t)(s.both_x - s.first_x) >> 7),
-                              s.first_y + s.first_y, (uint32_t)((int32_t)(s.both_y - s.first_y) >> 7)};
-    const int32_t left = channels - c < 4 ? channels - c : 4;
-    for (int32_t i = 0; i < left; ++i) {
-      const int32_t twice = (int32_t)(sums[i] + (uint32_t)channel[i].twice_bias);
-      *out++ = ec_dsp_clamped(ec_dsp_rescale(twice, &channel[i]), range);
-    }
+    const int32_t second = c + 2 < channels ? 2 * quads : 0;
+    uint32_t sums[4];
+    ec_dsp_sums(vector, weights, weights + second, quads, sums);
+    out[c] = ec_dsp_step(sums[0] + sums[0], &channel[0]);
+    if (c + 1 == channels) break;
+    out[c + 1] = ec_dsp_step(ec_dsp_twice_second(sums[1], sums[0]), &channel[1]);
+    if (c + 2 == channels) break;
+    out[c + 2] = ec_dsp_step(sums[2] + sums[2], &channel[2]);
+    if (c + 3 == channels) break;
+    out[c + 3] = ec_dsp_step(ec_dsp_twice_second(sums[3], sums[2]), &channel[3]);
   }
+  if (range->narrow) ec_dsp_narrow(out, channels, range);
 }
 
 #endif

@@ -1,0 +1,84 @@
+"""Depthwise 3x3 convolutions for cores with the DSP extension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.rescale import channel_constants
+
+# A band of rows is as high as its planes fit this, and two output rows at least.
+SCRATCH_BYTES = 1024
+CHANNELS_AT_ONCE = 4
+
+Array = npt.NDArray[Any]
+
+
+def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """A depthwise convolution with weights [3,3,C]; None when it is of another kind."""
+    shape = work.shape
+    channels = shape.x[3]
+    if (
+        shape.kernel != (3, 3)
+        or shape.dilations != (1, 1)
+        or shape.strides not in ((1, 1), (2, 2))
+        or shape.out_channels != channels
+        or channels % CHANNELS_AT_ONCE
+    ):
+        return None
+    rescaling = channel_constants(weights.reshape(9, channels).T, *constants, work.rescale)
+    if rescaling is None:
+        return None
+    fields = _geometry(work)
+    return Replacement(
+        "ec_dsp_depthwise",
+        "edgecomp_dsp_depthwise.h",
+        (0,),
+        {"packed": _packed(weights, rescaling), "geometry": geometry(fields)},
+        CHANNELS_AT_ONCE * fields["rows"] * fields["words"],
+    )
+
+
+def _packed(weights: Array, rescaling: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """[channels, 7]: a word for each row of three taps, then the rescaling."""
+    rows = np.zeros((weights.shape[2], 3, 4), np.int8)
+    rows[:, :, :3] = weights.transpose(2, 0, 1)
+    return np.concatenate([rows.view("<i4").reshape(-1, 3), rescaling], axis=1).astype(np.int32)
+
+
+def _words(shape: ConvShape) -> int:
+    """32-bit words of a plane's row: what its outputs read, two elements a word."""
+    # an output at the last column of a word reads the word after it
+    last = (shape.output_extent(1) - 1) * shape.strides[1]
+    return last // 2 + 2
+
+
+def _geometry(work: ConvWork) -> dict[str, int]:
+    """Fields of `ec_dsp_depthwise_shape`."""
+    shape = work.shape
+    batch, height, width, channels = shape.x
+    stride, words, out_height = shape.strides[0], _words(shape), shape.output_extent(0)
+    rows = SCRATCH_BYTES // (4 * words * CHANNELS_AT_ONCE)
+    band = min(out_height, max(2, (rows - 3) // stride + 1))
+    return {
+        "batch": batch,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "out_height": out_height,
+        "out_width": shape.output_extent(1),
+        "stride": stride,
+        "pad_top": shape.pads[0],
+        "pad_left": shape.pads[1],
+        "words": words,
+        "band": band,
+        "rows": (band - 1) * stride + 3,
+        "zero_point": work.input_zero_point,
+        "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
+        "low": work.rescale.low,
+        "high": work.rescale.high,
+    }
