@@ -33,14 +33,16 @@ def assign_layout(model: Model, input_layout: str | None = None) -> Model:
 
     Args:
         model: the result of `integer.lower_integer`.
-        input_layout: "nhwc" makes the caller give 4-d inputs in that order; "nchw" or None
-            keeps the model's.
+        input_layout: "nhwc" or "nchw" makes the caller give images in that order; None keeps the
+            model's.
     """
     graph = model.graph.clone()
     layout = _Layout(graph.graph)
     inputs = model.inputs
     if input_layout == "nhwc":
         inputs = tuple(layout.take_nhwc(spec) for spec in inputs)
+    elif input_layout == "nchw":
+        inputs = tuple(layout.take_nchw(spec) for spec in inputs)
     for node in list(graph.graph):
         layout.visit(node)
     for index in range(len(graph.graph.outputs)):
@@ -61,13 +63,18 @@ def moves_nothing(shape: Sequence[int], permutation: Sequence[int]) -> bool:
 
 
 class _Layout:
-    """Rewrites one graph; `_nhwc` maps a value of the model to its NHWC twin."""
+    """Rewrites one graph; `_nhwc` maps a value of the model to its NHWC twin.
+
+    `_native` are the values whose twin is what is computed; `_nchw` are their forms in the model's
+    order, and `_given` the inputs that NHWC values of the model are made of.
+    """
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
         self._nhwc: dict[ir.Value, ir.Value] = {}
         self._native: set[ir.Value] = set()
         self._nchw: dict[ir.Value, ir.Value] = {}
+        self._given: dict[ir.Value, ir.Value] = {}
 
     def visit(self, node: ir.Node) -> None:
         """Rewrite `node` if it works on images; else give it its inputs in the model's order."""
@@ -82,18 +89,37 @@ class _Layout:
 
     def take_nhwc(self, spec: TensorSpec) -> TensorSpec:
         """Replace a 4-d graph input by one in NHWC."""
-        inputs = self._graph.inputs
-        index = next(i for i, value in enumerate(inputs) if value.name == spec.name)
-        value = inputs[index]
         if len(spec.shape) != 4 or spec.layout == "nhwc":
             return spec
         shape = permuted(spec.shape, TO_NHWC)
-        taken = ir.Value(name=spec.name, shape=ir.Shape(shape), type=value.type)
-        value.name = f"{spec.name} as nchw"
-        inputs[index] = taken
+        value, taken = self._exchange(spec, shape, "nchw")
         self._nhwc[value] = taken
         self._native.add(value)
         return replace(spec, shape=shape, layout="nhwc")
+
+    def take_nchw(self, spec: TensorSpec) -> TensorSpec:
+        """Replace a graph input in NHWC by one in NCHW."""
+        if spec.layout != "nhwc":
+            return spec
+        shape = permuted(spec.shape, TO_NCHW)
+        value, taken = self._exchange(spec, shape, "nhwc")
+        name = str(value.name)
+        turned = self._transpose(taken, TO_NHWC, name, next(iter(self._graph)))
+        value.replace_all_uses_with(turned, replace_graph_outputs=True)
+        self._given[turned] = taken
+        return replace(spec, shape=shape, layout="nchw")
+
+    def _exchange(
+        self, spec: TensorSpec, shape: tuple[int, ...], layout: str
+    ) -> tuple[ir.Value, ir.Value]:
+        """A graph input and the one of `shape` that takes its place and name."""
+        inputs = self._graph.inputs
+        index = next(i for i, value in enumerate(inputs) if value.name == spec.name)
+        value = inputs[index]
+        taken = ir.Value(name=spec.name, shape=ir.Shape(shape), type=value.type)
+        value.name = f"{spec.name} as {layout}"
+        inputs[index] = taken
+        return value, taken
 
     def restore_output(self, index: int) -> None:
         """Give graph output `index` in the model's order."""
@@ -122,6 +148,8 @@ class _Layout:
         if permutation == TO_NCHW and source not in self._native:
             self._nhwc[out] = source
             self._native.add(out)
+            if source in self._given:
+                self._nchw[out] = self._given[source]
             return True
         if permutation == TO_NHWC and source in self._native:
             self._take_place(out, self._nhwc[source], node)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tflite
+from onnx.reference import ReferenceEvaluator
 
 from edgecomp.device import load_device
 from edgecomp.errors import EdgecompError
 from edgecomp.importers import load
+from edgecomp.importers.tflite.file import Operator, Subgraph, Tensor
+from edgecomp.importers.tflite.load import to_onnx
 from edgecomp.importers.tflite.operators import BUILTINS
 from edgecomp.importers.tflite.schema import OPERATORS
+from edgecomp.importers.tflite.sparse import densified
 from edgecomp.model import Model
-from edgecomp.pipeline import compile_model
+from edgecomp.pipeline import Options, compile_model
 from edgecomp.reference import run_reference
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.manifest import Manifest
@@ -122,3 +129,99 @@ def test_an_unknown_operator_is_named_with_its_tensors(tflite_op: Any, tmp_path:
     path.write_bytes(single_op("RFFT2D", (tensor,), tensor).model())
     with pytest.raises(EdgecompError, match="RFFT2D is not supported"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["pretrainedResnet_quant", "pretrainedResnet"])
+def test_images_may_be_given_channels_first(golden: Any, tmp_path: Path, name: str) -> None:
+    path, samples, wanted = golden(name)
+    artifact = tmp_path / "model.edge"
+    options = Options(input_layout="nchw")
+    manifest = compile_model(load(path), load_device("host"), artifact, options=options)
+    image = samples[0].reshape(1, 32, 32, 3).transpose(0, 3, 1, 2)
+    assert (manifest.inputs[0].shape, manifest.inputs[0].layout) == (image.shape, "nchw")
+    with Session(open_artifact(artifact)) as session:
+        (got,) = session.run([image]).values()
+    np.testing.assert_allclose(got.reshape(-1), wanted[0].reshape(-1), rtol=1e-4, atol=1e-6)
+
+
+def test_the_custom_transposed_convolution_is_the_builtin_one(tflite_op: Any) -> None:
+    random = np.random.default_rng(0)
+    image, weights, bias = (
+        random.normal(size=shape).astype(np.float32) for shape in ((1, 3, 4, 5), (2, 3, 3, 5), (2,))
+    )
+    shape = np.array([1, 6, 8, 2], np.int32)
+    single_op, operand = tflite_op
+    operands = [operand(x.shape, dtype=str(x.dtype), data=x) for x in (shape, weights, bias)]
+    operands.insert(2, operand(image.shape, dtype="float32"))
+    result = operand((1, 6, 8, 2), dtype="float32")
+    options = {"Padding": 0, "StrideH": 2, "StrideW": 2}
+    wanted = single_op(
+        "TRANSPOSE_CONV", tuple(operands), result, "TransposeConvOptions", options
+    ).run(image)
+    tensors = (
+        Tensor("image", image.shape, "float32", None, None),
+        Tensor("weights", weights.shape, "float32", None, weights),
+        Tensor("bias", bias.shape, "float32", None, bias),
+        Tensor("result", (1, 6, 8, 2), "float32", None, None),
+    )
+    custom = Operator(
+        "CUSTOM Convolution2DTransposeBias", (0, 1, 2), (3,), {}, struct.pack("<3i", 1, 2, 2)
+    )
+    proto = to_onnx(Subgraph(tensors, (0,), (3,), (custom,)), "custom")
+    (got,) = ReferenceEvaluator(proto).run(None, {"image": image})
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def _sparse(builder: Any) -> int:
+    """A 4 x 4 matrix in blocks of 2 x 2, two of them stored, as the schema's example has it."""
+    rows = builder.CreateNumpyVector(np.array([0, 1, 2], np.uint8))
+    tflite.Uint8VectorStart(builder)
+    tflite.Uint8VectorAddValues(builder, rows)
+    segments = tflite.Uint8VectorEnd(builder)
+    columns = builder.CreateNumpyVector(np.array([1, 0], np.uint8))
+    tflite.Uint8VectorStart(builder)
+    tflite.Uint8VectorAddValues(builder, columns)
+    indices = tflite.Uint8VectorEnd(builder)
+    levels = []
+    for size in (2, None, 2, 2):
+        tflite.DimensionMetadataStart(builder)
+        if size is None:
+            kind = tflite.SparseIndexVector.Uint8Vector
+            tflite.DimensionMetadataAddFormat(builder, tflite.DimensionType.SPARSE_CSR)
+            tflite.DimensionMetadataAddArraySegmentsType(builder, kind)
+            tflite.DimensionMetadataAddArraySegments(builder, segments)
+            tflite.DimensionMetadataAddArrayIndicesType(builder, kind)
+            tflite.DimensionMetadataAddArrayIndices(builder, indices)
+        else:
+            tflite.DimensionMetadataAddDenseSize(builder, size)
+        levels.append(tflite.DimensionMetadataEnd(builder))
+    builder.StartVector(4, len(levels), 4)
+    for level in reversed(levels):
+        builder.PrependUOffsetTRelative(level)
+    metadata = builder.EndVector()
+    order = builder.CreateNumpyVector(np.arange(4, dtype=np.int32))
+    blocks = builder.CreateNumpyVector(np.array([0, 1], np.int32))
+    tflite.SparsityParametersStart(builder)
+    tflite.SparsityParametersAddTraversalOrder(builder, order)
+    tflite.SparsityParametersAddBlockMap(builder, blocks)
+    tflite.SparsityParametersAddDimMetadata(builder, metadata)
+    return int(tflite.SparsityParametersEnd(builder))
+
+
+def test_sparse_blocks_become_dense() -> None:
+    builder = flatbuffers.Builder(256)
+    builder.Finish(_sparse(builder))
+    table = tflite.SparsityParameters.GetRootAs(bytes(builder.Output()), 0)
+    stored = np.arange(1, 9, dtype=np.float32)
+    dense = densified(table, stored.view(np.uint8), (4, 4), "float32", "w", lambda count: None)
+    wanted = [[0, 0, 1, 2], [0, 0, 3, 4], [5, 6, 0, 0], [7, 8, 0, 0]]
+    np.testing.assert_array_equal(dense, wanted)
+
+
+def test_sparse_content_outside_its_shape_is_refused() -> None:
+    builder = flatbuffers.Builder(256)
+    builder.Finish(_sparse(builder))
+    table = tflite.SparsityParameters.GetRootAs(bytes(builder.Output()), 0)
+    stored = np.zeros(8, np.float32).view(np.uint8)
+    with pytest.raises(EdgecompError, match="does not fit its shape"):
+        densified(table, stored, (4, 3), "float32", "w", lambda count: None)
