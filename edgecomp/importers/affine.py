@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from edgecomp.graph.edit import only_reader, remove_node
 from edgecomp.graph.values import constant_input, constant_of, shape_of
-from edgecomp.importers.batchnorm import fold_into
+from edgecomp.importers.batchnorm import fold_into, output_channels
 
 Array = npt.NDArray[Any]
 Affine = tuple[Array, Array]
@@ -75,13 +75,14 @@ def _channels(layer: ir.Node) -> tuple[int, int, int] | None:
     weight = constant_input(layer, 1)
     if layer.op_type not in LAYERS or layer.domain != "" or weight is None:
         return None
-    if layer.op_type == "Conv":
-        return weight.shape[0], weight.ndim, 1
-    if layer.op_type == "ConvTranspose":
-        return weight.shape[1] * layer.attributes.get_int("group", 1), weight.ndim, 1
+    count = output_channels(layer, weight)
+    if count < 1:
+        return None
+    if layer.op_type in ("Conv", "ConvTranspose"):
+        return count, weight.ndim, 1
     if layer.op_type == "MatMul" and (weight.ndim != 2 or not _reads_matrix(layer)):
         return None
-    return weight.shape[0 if layer.attributes.get_int("transB", 0) else 1], 2, 1
+    return count, 2, 1
 
 
 def _reads_matrix(layer: ir.Node) -> bool:

@@ -47,6 +47,8 @@ def _affine(node: ir.Node) -> tuple[Array, Array] | None:
     scale, bias, mean, variance = (constant_input(node, index) for index in range(1, 5))
     if scale is None or bias is None or mean is None or variance is None:
         return None
+    if not scale.shape == bias.shape == mean.shape == variance.shape:
+        return None
     epsilon = node.attributes.get_float("epsilon", 1e-5)
     s = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
     return s, bias.astype(np.float64) - mean.astype(np.float64) * s
@@ -66,10 +68,13 @@ def fold_into(graph: ir.Graph, layer: ir.Node, s: Array, t: Array) -> bool:
         if bias is not None and bias.ndim > 1 and bias.shape[0] != 1:
             # the bias differs from row to row; as a vector it cannot be written
             return False
-        layer.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
     else:
         alpha_beta = 1.0
     old = 0.0 if bias is None else np.reshape(bias.astype(np.float64) * alpha_beta, -1)
+    if np.size(old) not in (1, t.size):
+        return False
+    if layer.op_type == "Gemm":
+        layer.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
     dtype = weight.dtype
     name = layer.inputs[1].name if layer.inputs[1] is not None else layer.name
     layer.replace_input_with(1, add_constant(graph, f"{name}_folded", scaled.astype(dtype)))
@@ -81,7 +86,12 @@ def fold_into(graph: ir.Graph, layer: ir.Node, s: Array, t: Array) -> bool:
 
 
 def _scaled_weight(layer: ir.Node, weight: Array, s: Array) -> Array | None:
-    """The weight with each output channel multiplied by its `s`; None for other layers."""
+    """The weight with each output channel multiplied by its `s`.
+
+    None for other layers, and for a weight that has not as many channels.
+    """
+    if output_channels(layer, weight) != s.size:
+        return None
     if layer.op_type == "Conv":
         return np.asarray(weight * s.reshape(-1, *[1] * (weight.ndim - 1)))
     if layer.op_type == "ConvTranspose":
@@ -94,6 +104,18 @@ def _scaled_weight(layer: ir.Node, weight: Array, s: Array) -> Array | None:
         rows = layer.attributes.get_int("transB", 0)
         return np.asarray(weight * (s.reshape(-1, 1) if rows else s))
     return None
+
+
+def output_channels(layer: ir.Node, weight: Array) -> int:
+    """How many channels the layer's weight makes; 0 where the weight is malformed."""
+    if weight.ndim < 2:
+        return 0
+    if layer.op_type == "ConvTranspose":
+        groups = layer.attributes.get_int("group", 1)
+        fits = groups > 0 and weight.shape[0] % groups == 0
+        return int(weight.shape[1]) * groups if fits else 0
+    across = layer.op_type in ("Gemm", "MatMul") and not layer.attributes.get_int("transB", 0)
+    return int(weight.shape[1 if across else 0])
 
 
 def _as_mul_add(graph: ir.Graph, node: ir.Node, source: ir.Value, s: Array, t: Array) -> None:

@@ -11,14 +11,29 @@ import onnx_ir as ir
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.build import Replacement
+from edgecomp.importers.misfit import misfits_refused
+from edgecomp.importers import normalization, resizing, selection
 from edgecomp.importers.recurrent import expand_recurrent
 
 Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value | None] | None]
 
 RULES: Mapping[str, Rule] = {
+    "CenterCropPad": selection.expand_center_crop_pad,
+    "Dropout": selection.expand_dropout,
+    "EyeLike": selection.expand_eye,
     "GRU": expand_recurrent,
+    "GroupNormalization": normalization.expand_group_norm,
+    "IsInf": selection.expand_is_inf,
     "LSTM": expand_recurrent,
+    "LayerNormalization": normalization.expand_layer_norm,
+    "MeanVarianceNormalization": normalization.expand_mean_variance_norm,
+    "OneHot": selection.expand_one_hot,
+    "Pad": selection.expand_pad,
+    "Pow": selection.expand_mixed_pow,
     "RNN": expand_recurrent,
+    "Resize": resizing.expand_resize,
+    "ReverseSequence": selection.expand_reverse_sequence,
+    "TopK": selection.expand_top_k,
 }
 """What replaces each operator of the standard."""
 
@@ -40,7 +55,8 @@ def expand(graph: ir.Graph) -> bool:
             continue
         new = Replacement(graph, node)
         try:
-            results = rule(new, node)
+            with misfits_refused(node.op_type, str(node.name)):
+                results = rule(new, node)
         except EdgecompError as error:
             reasons.extend(error.reasons)
             continue

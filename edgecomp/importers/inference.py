@@ -69,6 +69,10 @@ def note_shapes(model: ir.Model) -> onnx.ModelProto:
                 found = known[value.name].type
                 value.type = ir.serde.deserialize_type_proto_for_type(found)
                 value.shape = ir.serde.deserialize_type_proto_for_shape(found)
+    for value in model.graph.outputs:
+        if value.producer() is None and value.const_value is not None:
+            value.dtype = value.const_value.dtype
+            value.shape = ir.Shape(value.const_value.shape.numpy())
     return inferred
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
+from edgecomp.importers.misfit import misfits_refused
 from edgecomp.importers.onnx import normalise
 from edgecomp.importers.tflite.builder import GraphBuilder
 from edgecomp.importers.tflite.context import Context
@@ -66,7 +67,9 @@ def to_onnx(graph: Subgraph, name: str) -> onnx.ModelProto:
             continue
         try:
             if operator.outputs:
-                BUILTINS[operator.name](Context(operator, values))
+                where = graph.tensors[operator.outputs[0]].name
+                with misfits_refused(operator.name, where):
+                    BUILTINS[operator.name](Context(operator, values))
         except EdgecompError as error:
             reasons += error.reasons
             failed.update(operator.outputs)
