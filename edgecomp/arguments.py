@@ -95,6 +95,12 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="Y.npz", help="file to write"
     )
+    command.add_argument(
+        "--state",
+        choices=("carry", "reset"),
+        default="reset",
+        help="of a streaming model: carried from sample to sample, or reset before each (default)",
+    )
     _add_link(command)
 
 

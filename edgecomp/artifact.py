@@ -43,9 +43,9 @@ def memory_of(source: CSource, stack_bytes: int) -> Memory:
     return Memory(
         arena_bytes=plan.arena_bytes,
         arena_alignment=plan.alignment,
-        state_bytes=0,
+        state_bytes=len(source.state),
         stack_bytes=stack_bytes,
-        ram_bytes=plan.arena_bytes + stack_bytes,
+        ram_bytes=plan.arena_bytes + len(source.state) + stack_bytes,
         buffers=plan.buffers,
     )
 

@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = HANDLERS[options.command](options, progress)
         _print(options, result)
         sys.stdout.flush()
+        complaint = getattr(result, "complaint", None)
+        if complaint is not None:
+            print(f"edgecomp: {complaint}", file=sys.stderr)
+            return EXIT_INPUT
     except KeyboardInterrupt:
         print("edgecomp: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -148,7 +152,8 @@ def _compile(options: argparse.Namespace, progress: Progress) -> Any:
 def _run(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.run import run_file
 
-    return run_file(options.artifact, options.input, options.output, options.on, progress)
+    carry = options.state == "carry"
+    return run_file(options.artifact, options.input, options.output, options.on, progress, carry)
 
 
 def _verify(options: argparse.Namespace, progress: Progress) -> Any:

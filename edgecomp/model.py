@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import onnx_ir as ir
 
 from edgecomp_runtime.manifest import TensorSpec
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a streaming model keeps from one inference for the next.
+
+    Attributes:
+        input: the graph input that holds it before an inference; not in `Model.inputs`.
+        output: the graph output that holds it after; not in `Model.outputs`.
+        initial: what it starts from, of the input's shape and dtype.
+    """
+
+    input: str
+    output: str
+    initial: npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -21,6 +38,7 @@ class Model:
         outputs: the signature of every graph output, in the model's order.
         history: the spec string of every pass applied, oldest first.
         source: the file the user named, or None for a model made in memory.
+        states: of a streaming model.
     """
 
     name: str
@@ -29,6 +47,7 @@ class Model:
     outputs: tuple[TensorSpec, ...]
     history: tuple[str, ...] = ()
     source: Path | None = None
+    states: tuple[State, ...] = ()
 
     def with_graph(self, graph: ir.Model, applied: str | None = None) -> Model:
         """The same model with another graph, `applied` (a pass's spec) added to the history."""

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecomp.artifact import make_manifest, memory_of, op_records
 from edgecomp.budget import check_budget
@@ -18,7 +19,11 @@ from edgecomp.passes.base import Pass
 from edgecomp.progress import SILENT, Progress
 from edgecomp.target import load_target
 from edgecomp_runtime.artifact import write_artifact
-from edgecomp_runtime.manifest import Flash, Manifest
+from edgecomp_runtime.manifest import STATE_NAME, Flash, Manifest
+
+if TYPE_CHECKING:
+    from edgecomp.lowering.emit_c import CSource
+    from edgecomp.program import Program
 
 
 @dataclass(frozen=True)
@@ -55,19 +60,14 @@ def compile_model(
     Raises:
         EdgecompError: with every reason why the model, the options or the device do not fit.
     """
-    from edgecomp.lowering.emit_c import emit_c
     from edgecomp.lowering.lower import lower
 
     target = load_target(device.target)
     model = compress(model, passes, data, progress)
-    with progress.task("lower", total=3) as step:
+    with progress.task("lower", total=2) as step:
         program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()
-        program = target.arrange(program, device)
-        kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
-        program = replace(program, kernels=kernels)
-        step()
-        source = emit_c(program)
+        program, source = emitted(program, device)
         step()
     # Before linking: a linker would say less about a program that is far too big.
     weights = Flash(source.weights_bytes, source.weights_bytes, 0)
@@ -80,4 +80,20 @@ def compile_model(
     raise_if_any(
         check_budget(device, manifest.flash, manifest.memory, manifest.ops, options.ram_limit)
     )
-    return write_artifact(output, manifest, build.files)
+    state = {STATE_NAME: source.state} if source.state else {}
+    return write_artifact(output, manifest, {**build.files, **state})
+
+
+def emitted(program: Program, device: Device) -> tuple[Program, CSource]:
+    """`program` with its kernels as `device` wants them, and its C.
+
+    Raises:
+        EdgecompError: it cannot be written in C.
+    """
+    from edgecomp.lowering.emit_c import emit_c
+
+    target = load_target(device.target)
+    program = target.arrange(program, device)
+    kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
+    program = replace(program, kernels=kernels)
+    return program, emit_c(program)

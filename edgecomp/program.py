@@ -91,6 +91,7 @@ class Program:
         symbol: C prefix of everything emitted.
         inputs, outputs: signature of the program.
         tensors: every value that is not constant, by name, inputs and outputs included.
+        states: initial content of the tensors that outlive a run, by name.
         constants: every constant operand, by name.
         kernels: by name.
         calls: in execution order.
@@ -108,4 +109,5 @@ class Program:
     kernels: Mapping[str, Kernel]
     calls: tuple[Call, ...]
     passes: tuple[str, ...] = ()
+    states: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -114,11 +114,15 @@ def run_reference(
 def stream_reference(
     model: Model, samples: Sequence[Array], threads: int = 1
 ) -> Iterator[tuple[Array, ...]]:
-    """Like `run_reference`, one sample at a time: memory does not grow with their number."""
+    """Like `run_reference`, one sample at a time: memory does not grow with their number.
+
+    A streaming model begins anew with every sample.
+    """
     _check_samples(model.inputs, samples)
     executor = Executor(model.graph, threads=threads)
     for index in range(len(samples[0]) if samples else 1):
-        feed = {
+        feed = {state.input: state.initial for state in model.states}
+        feed |= {
             spec.name: np.ascontiguousarray(array[index], dtype=spec.dtype)
             for spec, array in zip(model.inputs, samples, strict=True)
         }

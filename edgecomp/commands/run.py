@@ -28,7 +28,14 @@ class Ran:
         return {"samples": self.samples, "output": str(self.output)}
 
 
-def run_file(artifact: Path, data: Path, output: Path, link: str | None, progress: Progress) -> Ran:
+def run_file(
+    artifact: Path,
+    data: Path,
+    output: Path,
+    link: str | None,
+    progress: Progress,
+    carry: bool = False,
+) -> Ran:
     """Run an artifact on every sample of `data` and write `output`.
 
     Args:
@@ -37,9 +44,10 @@ def run_file(artifact: Path, data: Path, output: Path, link: str | None, progres
         output: the .npz file to write, whole or not at all.
         link: where to run, or None for what fits; see `edgecomp_runtime.links.run_artifact`.
         progress: who is told how far it is.
+        carry: keep the state of a streaming model from one sample for the next.
 
     Raises:
         ArtifactError, InputError: all that keeps it from being run.
     """
     with counted(progress, "run") as tell:
-        return Ran(output, run_artifact(artifact, data, output, link, tell))
+        return Ran(output, run_artifact(artifact, data, output, link, tell, carry))

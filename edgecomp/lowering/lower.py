@@ -13,12 +13,14 @@ import onnx_ir as ir
 from edgecomp.errors import raise_if_any
 from edgecomp.graph.macs import macs_of
 from edgecomp.graph.values import dtype_of, shape_of
-from edgecomp.lowering.emit_c import c_name
+from edgecomp.lowering.c_names import c_name
 from edgecomp.lowering.float_groups import FloatGroup, group_float_nodes
 from edgecomp.lowering.integer import lower_integer
 from edgecomp.lowering.integer_kernels import lower_node
+from edgecomp.lowering.kernels.movement import copy
 from edgecomp.lowering.layout import assign_layout
 from edgecomp.lowering.relax import lower_group, unsupported
+from edgecomp.lowering.states import carry_states
 from edgecomp.model import Model
 from edgecomp.program import Call, Kernel, Program, Tensor
 
@@ -61,6 +63,13 @@ class _Builder:
         self.kernels[name] = Kernel(name, schedule_as, func, outputs, work)
         return name
 
+    def copy(self, source: str, result: str) -> Call:
+        """A call that copies one tensor (or constant) onto another of the same shape."""
+        tensor = self.tensors[result]
+        kernel = self.kernel("copy", "movement", copy(tensor.shape, tensor.dtype))
+        where = "float" if tensor.dtype.startswith("float") else "integer"
+        return Call(kernel, (source, result), result, "Identity", where, 0)
+
 
 def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = None) -> Program:
     """Lower a model, quantized or not.
@@ -83,6 +92,8 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
         step()
     for index in range(len(graph.outputs)):
         _settle_output(builder, graph, index)
+
+    calls = carry_states(model.states, builder.calls, builder.copy)
     return Program(
         name=model.name,
         symbol=c_name(model.name),
@@ -90,8 +101,9 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
         outputs=model.outputs,
         tensors=builder.tensors,
         constants=_used(builder),
+        states={state.input: state.initial for state in model.states},
         kernels=builder.kernels,
-        calls=tuple(builder.calls),
+        calls=tuple(calls),
         passes=model.history,
     )
 
@@ -197,15 +209,11 @@ def _settle_output(builder: _Builder, graph: ir.Graph, index: int) -> None:
     if holder in builder.tensors and holder not in inputs | outputs:
         _rename(builder, holder, name, tensor)
         return
-    from edgecomp.lowering.kernels.movement import copy
-
     if holder == name and holder in builder.constants:
         _rename_constant(builder, name, f"{name} as constant")
         holder = f"{name} as constant"
     builder.tensors[name] = tensor
-    kernel = builder.kernel("copy", "movement", copy(tensor.shape, tensor.dtype))
-    where = "float" if tensor.dtype.startswith("float") else "integer"
-    builder.calls.append(Call(kernel, (holder, name), name, "Identity", where, 0))
+    builder.calls.append(builder.copy(holder, name))
 
 
 def _rename_constant(builder: _Builder, old: str, new: str) -> None:

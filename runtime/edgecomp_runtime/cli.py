@@ -16,6 +16,7 @@ from edgecomp_runtime.measure import REPEAT, WARMUP, Measurement
 from edgecomp_runtime.summary import artifact_summary
 
 _EXIT_OK, _EXIT_INPUT, _EXIT_INTERRUPTED = 0, 1, 130
+_STATE = "of a streaming model: carried from sample to sample, or reset before each (%(default)s)"
 _LINKS = "native:, unicorn:, qemu: or ssh://user@host:port; by default what fits the artifact"
 
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--on", metavar="LINK", help=_LINKS)
 
     run.add_argument("--input", required=True, metavar="X.npz", help="samples to run")
+    run.add_argument("--state", choices=("carry", "reset"), default="reset", help=_STATE)
     run.add_argument("-o", "--output", required=True, metavar="Y.npz", help="file to write")
     bench.add_argument("--input", metavar="X.npz", help="samples to measure with")
     bench.add_argument("--repeat", type=int, default=REPEAT, help="timed inferences (%(default)s)")
@@ -89,7 +91,8 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    count = run_artifact(options.file, options.input, options.output, options.on, _progress)
+    carry = options.state == "carry"
+    count = run_artifact(options.file, options.input, options.output, options.on, _progress, carry)
     if options.json:
         _print_json({"samples": count, "output": options.output})
     else:

@@ -73,6 +73,7 @@ def run_artifact(
     output: str | PathLike,
     link: str | None = None,
     progress: Progress = _silent,
+    carry: bool = False,
 ) -> int:
     """Run the artifact at `path` on the samples of an .npz file, and write another.
 
@@ -82,6 +83,7 @@ def run_artifact(
         output: the file to write, whole or not at all, see `data.write_outputs`.
         link: as for `bench_artifact`.
         progress: called with samples done and in all.
+        carry: keep the state of a streaming model from one sample for the next.
 
     Returns:
         How many samples were run.
@@ -93,10 +95,10 @@ def run_artifact(
     if not Path(output).parent.is_dir():
         raise InputError(f"{output}: there is no folder {Path(output).parent}; make it first")
     if link is not None and link.startswith(SCHEME):
-        return _run_there(path, data, output, RemoteHost.parse(link))
+        return _run_there(path, data, output, RemoteHost.parse(link), carry)
     artifact = open_artifact(path)
     samples = _read(data, artifact.manifest)
-    with Session(artifact, choose_engine(artifact, link)) as session:
+    with Session(artifact, choose_engine(artifact, link), carry) as session:
         outputs = run_all(session, samples, progress)
     write_outputs(output, artifact.manifest.outputs, outputs)
     return samples.count
@@ -148,10 +150,15 @@ def _bench_there(
 
 
 def _run_there(
-    path: str | PathLike, data: str | PathLike, output: str | PathLike, host: RemoteHost
+    path: str | PathLike,
+    data: str | PathLike,
+    output: str | PathLike,
+    host: RemoteHost,
+    carry: bool,
 ) -> int:
     count = _read(data, open_artifact(path).manifest).count
     arguments = ["run", _ARTIFACT, "--input", _INPUT, "--output", _RESULT, "--on", "native:"]
+    arguments += ["--state", "carry" if carry else "reset"]
     files = {_ARTIFACT: Path(path).read_bytes(), _INPUT: Path(data).read_bytes()}
     answer = run_there(host, arguments, files)
     with whole_file(output) as stream:

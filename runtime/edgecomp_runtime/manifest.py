@@ -15,6 +15,8 @@ from typing import Any
 
 FORMAT = "edgecomp-artifact"
 FORMAT_VERSION = 1
+STATE_NAME = "state.bin"
+"""The member that holds the state a streaming model starts from."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,20 @@ class Manifest:
     preprocess: str | None = None
     producer: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> tuple[TensorSpec, ...]:
+        """What an engine passes in: the inputs, and last the state of a streaming model."""
+        return (*self.inputs, *self._state())
+
+    @property
+    def given(self) -> tuple[TensorSpec, ...]:
+        """What an engine brings out: the outputs, and last the state of a streaming model."""
+        return (*self.outputs, *self._state())
+
+    def _state(self) -> tuple[TensorSpec, ...]:
+        size = self.memory.state_bytes
+        return (TensorSpec("state", (size,), "uint8"),) if size else ()
 
     @property
     def macs(self) -> int:

@@ -14,7 +14,7 @@ from edgecomp_runtime.artifact import Artifact, open_artifact
 from edgecomp_runtime.data import from_program, is_raw, to_program
 from edgecomp_runtime.engines import Engine, choose_engine
 from edgecomp_runtime.errors import InputError, raise_if_any
-from edgecomp_runtime.manifest import TensorSpec
+from edgecomp_runtime.manifest import STATE_NAME, TensorSpec
 from edgecomp_runtime.preprocess import Preprocess
 
 Array = npt.NDArray[Any]
@@ -26,10 +26,13 @@ class Session:
     Args:
         artifact: an opened artifact, or the path of one.
         engine: what runs it; by default the one that fits. The session closes it.
+        carry: keep the state of a streaming model from one run for the next; else every run
+            begins anew.
 
     Attributes:
         artifact: the artifact.
         engine: the engine.
+        carry: as given.
 
     Raises:
         ArtifactError: the artifact is damaged or does not fit the engine.
@@ -37,11 +40,17 @@ class Session:
     """
 
     def __init__(
-        self, artifact: Artifact | str | os.PathLike[str], engine: Engine | None = None
+        self,
+        artifact: Artifact | str | os.PathLike[str],
+        engine: Engine | None = None,
+        carry: bool = False,
     ) -> None:
         self.artifact = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
         spec = self.artifact.manifest.preprocess
         self._preprocess = None if spec is None else Preprocess.parse(spec)
+        self.carry = carry
+        self._state: list[Array] = []
+        self.reset()
         self.engine = engine if engine is not None else choose_engine(self.artifact)
 
     def run(self, inputs: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
@@ -61,9 +70,13 @@ class Session:
         Raises:
             InputError: all that is wrong with the inputs.
         """
+        if not self.carry:
+            self.reset()
         raw, all_raw = self.prepare(inputs)
         specs = self.artifact.manifest.outputs
         outputs = self.engine.run(raw)
+        if self._state:
+            self._state = [outputs.pop()]
         return {
             spec.name: array if all_raw else from_program(array, spec)
             for spec, array in zip(specs, outputs)
@@ -77,6 +90,8 @@ class Session:
 
     def prepare(self, inputs: Mapping[str, Array] | Sequence[Array]) -> tuple[list[Array], bool]:
         """The program's own values of `inputs`, and whether all of them were raw.
+
+        The state of a streaming model comes last among the values.
 
         Raises:
             InputError: all that is wrong with the inputs.
@@ -93,7 +108,12 @@ class Session:
             except InputError as error:
                 reasons += error.reasons
         raise_if_any(InputError, reasons)
-        return raw, all_raw
+        return raw + self._state, all_raw
+
+    def reset(self) -> None:
+        """Let a streaming model begin anew."""
+        if self.artifact.manifest.memory.state_bytes:
+            self._state = [np.frombuffer(self.artifact.read(STATE_NAME), np.uint8)]
 
     def close(self) -> None:
         """Close the engine. May be called twice."""

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecomp.lowering.emit_c import CSource, c_name, emit_c, unique_names
+from edgecomp.lowering.c_names import c_name, unique_names
+from edgecomp.lowering.emit_c import CSource, emit_c
 from edgecomp.lowering.kernels.elementwise import lookup
 from edgecomp.program import Call, Kernel, Program, Tensor
 from edgecomp_runtime.manifest import TensorSpec

@@ -55,14 +55,14 @@ class NativeEngine:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Engine.run`."""
         with self._workspace() as workspace:
-            workspace.fill(checked_inputs(inputs, self._manifest.inputs))
+            workspace.fill(checked_inputs(inputs, self._manifest.taken))
             self._function(*workspace.arguments)
             return [array.copy() for array in workspace.outputs]
 
     def latency(self, inputs: Sequence[Array]) -> float:
         """Seconds of one inference; see `TimingEngine.latency`."""
         with self._workspace() as workspace:
-            workspace.fill(checked_inputs(inputs, self._manifest.inputs))
+            workspace.fill(checked_inputs(inputs, self._manifest.taken))
             started = time.perf_counter_ns()
             self._function(*workspace.arguments)
             return (time.perf_counter_ns() - started) * 1e-9
@@ -101,13 +101,17 @@ class _Workspace:
     def __init__(self, manifest: Manifest) -> None:
         memory = manifest.memory
         self._arena = _aligned((memory.arena_bytes,), "uint8", memory.arena_alignment)
-        self._inputs = [_aligned_like(spec) for spec in manifest.inputs]
+        self._inputs = [_aligned_like(spec) for spec in manifest.taken]
         self.outputs = [_aligned_like(spec) for spec in manifest.outputs]
-        self.arguments = (
-            _pointers(self._inputs),
+        arguments = [
+            _pointers(self._inputs[: len(manifest.inputs)]),
             _pointers(self.outputs),
             ctypes.c_void_p(self._arena.ctypes.data),
-        )
+        ]
+        if manifest.memory.state_bytes:
+            arguments.append(ctypes.c_void_p(self._inputs[-1].ctypes.data))
+            self.outputs.append(self._inputs[-1])
+        self.arguments = tuple(arguments)
 
     def fill(self, inputs: Sequence[Array]) -> None:
         """Copy `inputs` in: a run may overwrite them."""
@@ -170,6 +174,7 @@ def _entry(artifact: Artifact, library: ctypes.CDLL) -> Any:
         raise ArtifactError(
             f"{artifact.path}: {artifact.manifest.program} does not define {symbol}"
         ) from error
-    function.argtypes = [ctypes.c_void_p] * 3
+    takes_state = artifact.manifest.memory.state_bytes > 0
+    function.argtypes = [ctypes.c_void_p] * (4 if takes_state else 3)
     function.restype = None
     return function

@@ -47,8 +47,8 @@ class _Architecture:
     models: Mapping[str, str]
 
 
-_ARM_REGISTERS = ("R0", "R1", "R2", "SP", "LR", "PC")
-_ROLES = ("inputs", "outputs", "arena", "stack", "return", "pc")
+_ARM_REGISTERS = ("R0", "R1", "R2", "R3", "SP", "LR", "PC")
+_ROLES = ("inputs", "outputs", "arena", "state", "stack", "return", "pc")
 
 _ARCHITECTURES: Mapping[str, _Architecture] = {
     "thumb": _Architecture(
@@ -82,7 +82,7 @@ _ARCHITECTURES: Mapping[str, _Architecture] = {
         prefix="UC_ARM64_REG_",
         architecture="UC_ARCH_ARM64",
         modes=("UC_MODE_ARM",),
-        registers=("X0", "X1", "X2", "SP", "X30", "PC"),
+        registers=("X0", "X1", "X2", "X3", "SP", "X30", "PC"),
         word="<Q",
         set_up={"CPACR_EL1": 3 << 20},
         models={

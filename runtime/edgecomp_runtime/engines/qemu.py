@@ -92,7 +92,7 @@ class QemuEngine:
         """
         if self._closed:
             raise InputError("the engine is closed; open a new session")
-        specs = self._artifact.manifest.inputs
+        specs = self._artifact.manifest.taken
         packed = [
             b"".join(array.tobytes() for array in checked_inputs(sample, specs))
             for sample in samples
@@ -110,7 +110,7 @@ class QemuEngine:
         self, answer: bytes, samples: int, watched: int
     ) -> tuple[list[list[Array]], list[int], tuple[int, ...]]:
         """What the firmware wrote; see `_boot`."""
-        specs = self._artifact.manifest.outputs
+        specs = self._artifact.manifest.given
         record = np.dtype(
             [("ticks", "<u4")] + [(f"{i}", s.dtype, s.shape) for i, s in enumerate(specs)]
         )

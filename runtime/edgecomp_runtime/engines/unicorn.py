@@ -63,16 +63,18 @@ class UnicornEngine:
         self._return_address = self._map(_PAGE)
         self._stack = self._map(_STACK_BYTES)
         self._arena = self._map(manifest.memory.arena_bytes)
-        self._inputs = [self._map(_bytes(spec)) for spec in manifest.inputs]
+        self._inputs = [self._map(_bytes(spec)) for spec in manifest.taken]
         self._outputs = [self._map(_bytes(spec)) for spec in manifest.outputs]
-        self._input_struct = self._map_pointers(self._inputs)
+        self._input_struct = self._map_pointers(self._inputs[: len(manifest.inputs)])
         self._output_struct = self._map_pointers(self._outputs)
+        if manifest.memory.state_bytes:
+            self._outputs.append(self._inputs[-1])
         self._emulator.hook_add(self._unicorn.UC_HOOK_MEM_INVALID, self._on_invalid_access)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Engine.run`."""
         self._check_open()
-        arrays = checked_inputs(inputs, self._artifact.manifest.inputs)
+        arrays = checked_inputs(inputs, self._artifact.manifest.taken)
         for address, array in zip(self._inputs, arrays):
             self._emulator.mem_write(address, array.tobytes())
         self._call()
@@ -80,7 +82,7 @@ class UnicornEngine:
             np.frombuffer(self._emulator.mem_read(address, _bytes(spec)), spec.dtype)
             .reshape(spec.shape)
             .copy()
-            for address, spec in zip(self._outputs, self._artifact.manifest.outputs)
+            for address, spec in zip(self._outputs, self._artifact.manifest.given)
         ]
 
     def count(self, inputs: Sequence[Array]) -> Counts:
@@ -149,7 +151,7 @@ class UnicornEngine:
         return start
 
     def _call(self) -> None:
-        """Call `SYMBOL_run(inputs, outputs, arena)` and come back when it returns."""
+        """Call `SYMBOL_run(inputs, outputs, arena[, state])` and come back when it returns."""
         entry = self._elf.symbol(f"{self._artifact.manifest.symbol}_run")
         registers = self._processor.registers
         thumb = int(self._processor.thumb_only)
@@ -160,6 +162,8 @@ class UnicornEngine:
             "outputs": self._output_struct,
             "arena": self._arena,
         }
+        if self._artifact.manifest.memory.state_bytes:
+            values["state"] = self._inputs[-1]
         for name, value in values.items():
             self._emulator.reg_write(registers[name], value)
         self._fault = ""

@@ -4,6 +4,7 @@
 
 #define probe_ARENA_BYTES 512
 #define probe_ARENA_ALIGNMENT 16
+#define probe_STATE_BYTES 0
 
 typedef struct {
     const int8_t *x;

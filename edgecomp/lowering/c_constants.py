@@ -1,0 +1,67 @@
+"""A program's constants as C arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecomp.lowering.c_names import C_TYPES, unique_names
+
+
+class ConstantArrays:
+    """Constants as C arrays: equal contents are stored once."""
+
+    def __init__(self, constants: Mapping[str, npt.NDArray[Any]]) -> None:
+        by_content: dict[tuple[str, bytes], str] = {}
+        self._same = {
+            name: by_content.setdefault((array.dtype.name, array.tobytes()), name)
+            for name, array in constants.items()
+        }
+        self.contents = {name: constants[name] for name in by_content.values()}
+        self._names = unique_names(list(self.contents))
+
+    def name(self, constant: str) -> str:
+        """The C array, without the prefix, that holds `constant`."""
+        return self._names[self._same[constant]]
+
+    def declaration(self, symbol: str, constant: str) -> str:
+        """Type, name and size of the array."""
+        array = self.contents[self._same[constant]]
+        size = max(array.size, 1)
+        return f"{C_TYPES[array.dtype.name]} {symbol}_{self.name(constant)}[{size}]"
+
+
+def weights_file(symbol: str, arrays: ConstantArrays) -> str:
+    definitions = [
+        f"EC_WEIGHTS const {arrays.declaration(symbol, name)} = {{\n{_elements(array)}\n}};"
+        for name, array in arrays.contents.items()
+    ]
+    return '#include "edgecomp_kernel.h"\n\n' + "\n\n".join(definitions) + "\n"
+
+
+def _elements(array: npt.NDArray[Any]) -> str:
+    flat = array.reshape(-1)
+    if array.dtype.kind == "f":
+        suffix = "" if array.dtype == np.float64 else "f"
+        texts = [_float_text(value, suffix) for value in flat.tolist()]
+    elif array.dtype == np.int64:
+        # C has no literal for the least of them
+        least = -(2**63)
+        texts = ["INT64_MIN" if value == least else f"{value}LL" for value in flat.tolist()]
+    elif array.dtype == np.uint64:
+        texts = [f"{value}ULL" for value in flat.tolist()]
+    else:
+        texts = [str(value) for value in flat.astype(np.int64).tolist()]
+    lines = [",".join(texts[i : i + 24]) for i in range(0, len(texts), 24)]
+    return ",\n".join(lines) or "0"
+
+
+def _float_text(value: float, suffix: str) -> str:
+    if value != value:
+        return "EC_NAN"
+    if value in (float("inf"), float("-inf")):
+        return "EC_INFINITY" if value > 0 else "-EC_INFINITY"
+    return f"{value.hex()}{suffix}"
