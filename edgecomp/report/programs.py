@@ -9,7 +9,7 @@ from rich.text import Text
 
 from edgecomp.commands.compile import Compiled
 from edgecomp.commands.compress import Compressed
-from edgecomp.commands.inspect import ArtifactInspection, ModelInspection
+from edgecomp.commands.inspect import PLACES, ArtifactInspection, Estimate, ModelInspection
 from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import bytes_text, count_text, shape_text
 from edgecomp_runtime.manifest import BufferRecord, Manifest, TensorSpec
@@ -61,15 +61,13 @@ def _model(result: ModelInspection) -> Lines:
         ("MACs", count_text(summary.macs)),
         ("passes", ", ".join(result.passes) or "none"),
     ]
-    if result.device is not None:
-        flash = bytes_text(result.device.memory.flash_bytes.value)
-        verdict = "fit" if result.fits_flash else "do not fit"
-        pairs.append((result.device.name, f"the constants {verdict} its flash ({flash})"))
-    yield facts(pairs)
-    shown = [op for op in summary.nodes if result.where[op.name] != "folded"]
+    pairs.append(("runs in", _places(result)))
+    yield facts([*pairs, *_estimate(result.estimate)])
+    shown = [op for op in summary.nodes if result.dry.where[op.name] != "folded"]
+    last = "why" if result.quantized else "once quantized"
     yield table(
         "",
-        ("node", "operator", "output", "MACs#", "parameters#", "runs in", "once quantized"),
+        ("node", "operator", "output", "MACs#", "parameters#", "runs in", last),
         [
             (
                 op.name,
@@ -77,19 +75,41 @@ def _model(result: ModelInspection) -> Lines:
                 shape_text(op.shape),
                 count_text(op.macs),
                 count_text(op.params),
-                result.where[op.name],
-                _once_quantized(result, op.name),
+                result.dry.where[op.name],
+                _reason(result, op.name),
             )
             for op in shown
         ],
     )
 
 
-def _once_quantized(result: ModelInspection, name: str) -> str:
-    if result.where[name] == "integer":
-        return "integer"
-    why = result.why_float.get(name)
+def _places(result: ModelInspection) -> str:
+    """`12 integer, 3 float`."""
+    counts = [(result.count(place), place) for place in PLACES if place != "folded"]
+    return ", ".join(f"{count} {place}" for count, place in counts if count)
+
+
+def _reason(result: ModelInspection, name: str) -> str:
+    """Why a node runs where it does; of a float model, what would become of it."""
+    why = result.dry.why.get(name)
+    if why is not None or result.quantized:
+        return why or ""
+    why = result.why_not_chosen.get(name)
     return "integer" if why is None else f"float: {why}"
+
+
+def _estimate(estimate: Estimate | None) -> Pairs:
+    """What the program takes of a device."""
+    if estimate is None:
+        return []
+    device, memory = estimate.device.name, estimate.device.memory
+    flash = f"{count_text(estimate.weights_bytes)} bytes, and code"
+    arena = f"{count_text(estimate.arena_bytes)} bytes, and stack"
+    return [
+        ("flash", f"weights {flash}, of {bytes_text(memory.flash_bytes.value)} ({device})"),
+        ("RAM", f"arena {arena}, of {bytes_text(memory.ram_bytes.value)} ({device})"),
+        *(("does not run", reason) for reason in estimate.reasons),
+    ]
 
 
 def _artifact(result: ArtifactInspection) -> Lines:
