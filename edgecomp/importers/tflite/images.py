@@ -22,6 +22,9 @@ from edgecomp.importers.tflite.weights import bias_of, weights_of
 _TRANSPOSE_PARAMETERS = struct.Struct("<3i")
 _CUSTOM_SAME = 1
 
+# No image of a model comes near; a list of neighbours of every pixel stays small
+_MAX_SIDE = 2**16
+
 
 @dataclass(frozen=True)
 class Window:
@@ -214,6 +217,8 @@ def resize_nearest_neighbor(context: Context) -> None:
 
 def _neighbours(context: Context, size: int, count: int) -> Array:
     """Which of `size` pixels is the neighbour of each of `count`."""
+    if not 0 < count <= _MAX_SIDE:
+        raise context.refusal(f"an image of {count} pixels along a side cannot be made")
     aligned = bool(context.option("AlignCorners", False)) and count > 1
     half = np.float32(0.5 if context.option("HalfPixelCenters", False) else 0.0)
     scale = (

@@ -206,7 +206,8 @@ def zeros_like(context: Context) -> None:
     """ZEROS_LIKE."""
     value = context.read(0)
     dtype = context.values.builder.dtype(value)
-    context.give(context.put(np.zeros(context.of(value), dtype)))
+    zero = context.put(np.zeros((), dtype))
+    context.give(context.main("Expand", zero, context.ints(context.of(value))))
 
 
 def range_(context: Context) -> None:

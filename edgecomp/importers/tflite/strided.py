@@ -158,6 +158,8 @@ def mirror_pad(context: Context) -> None:
         if before or after:
             index = axis_in(layout, axis) if rank == 4 else axis
             length = context.shape(0)[axis]
+            if not (0 <= before <= length and 0 <= after <= length):
+                raise context.refusal("it pads with more than the axis has", "convert it again")
             places = np.pad(np.arange(length), (int(before), int(after)), mode="symmetric")
             value = context.emit("Gather", value, context.ints(places), axis=index)
     context.give(context.main("Identity", value), layout, moved_from=0)
