@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy.typing as npt
 
+from edgecomp.lowering.kernels.conv import ConvWork, DenseWork
+from edgecomp.lowering.kernels.elementwise import AddWork
 from edgecomp.program import Call, Kernel, Program
-from edgecomp_targets.cortex_m import dsp_conv, dsp_depthwise
+from edgecomp_targets.cortex_m import dsp_add, dsp_conv, dsp_depthwise
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
 
 Rule = Callable[..., Replacement | None]
 
-DSP_RULES: Mapping[str, Rule] = {
-    "conv2d": dsp_conv.conv,
-    "dense": dsp_conv.dense,
-    "depthwise_conv2d": dsp_depthwise.depthwise,
+Rules = Mapping[tuple[str, type], Rule]
+
+DSP_RULES: Rules = {
+    ("conv2d", ConvWork): dsp_conv.conv,
+    ("dense", DenseWork): dsp_conv.dense,
+    ("depthwise_conv2d", ConvWork): dsp_depthwise.depthwise,
+    ("elementwise", AddWork): dsp_add.add,
 }
 
-RULES: Mapping[str, Mapping[str, Rule]] = {
+RULES: Mapping[str, Rules] = {
     "cortex_m0plus": {},
     "cortex_m3": {},
     "cortex_m4": DSP_RULES,
@@ -29,7 +34,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "cortex_m33": DSP_RULES,
     "cortex_m55": DSP_RULES,
 }
-"""For each core and kind of kernel: from its work and constants to a replacement, if it can."""
+"""For each core, by schedule and work of a kernel: from its work and constants to a replacement."""
 
 
 def arrange(program: Program, core: str) -> Program:
@@ -58,16 +63,14 @@ def arrange(program: Program, core: str) -> Program:
 
 
 def _replacement(program: Program, kernel: Kernel, call: Call, core: str) -> Replacement | None:
-    rule = RULES[core].get(kernel.schedule_as)
-    if rule is None or kernel.work is None:
+    rule = RULES[core].get((kernel.schedule_as, type(kernel.work)))
+    if rule is None:
         return None
     arrays = [program.constants[name] for name in call.operands if name in program.constants]
     return rule(kernel.work, *arrays)
 
 
-def _with_constants(
-    call: Call, found: Replacement, constants: dict[str, npt.NDArray[Any]]
-) -> Call:
+def _with_constants(call: Call, found: Replacement, constants: dict[str, npt.NDArray[Any]]) -> Call:
     """`call` with the operands `found` takes; its constants are added to `constants`."""
     names = []
     for what, array in found.constants.items():

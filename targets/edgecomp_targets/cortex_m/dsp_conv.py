@@ -32,9 +32,7 @@ def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | N
 
 
 def _pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
-    return ConvShape(
-        (1, 1, pixels, channels), filters, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1
-    )
+    return ConvShape((1, 1, pixels, channels), filters, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1)
 
 
 def _flattened(shape: ConvShape) -> ConvShape:

@@ -8,6 +8,7 @@ from importlib import resources
 INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp.h": (),
     "edgecomp_dsp_matrix.h": ("edgecomp_dsp.h",),
+    "edgecomp_dsp_add.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_conv.h": ("edgecomp_dsp_matrix.h",),
     "edgecomp_dsp_depthwise.h": ("edgecomp_dsp.h",),
 }

@@ -1,0 +1,52 @@
+"""Sums of two tensors of one shape for cores with the DSP extension."""
+
+from __future__ import annotations
+
+import math
+
+from edgecomp.lowering.kernels.elementwise import ADD_LEFT_SHIFT, AddWork
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+
+HALF = (1 << 30, 0)
+"""Mantissa and shift of the multiplier 1/2."""
+
+
+def add(work: AddWork) -> Replacement | None:
+    """An addition without broadcasting; None when it is of another kind.
+
+    The specification gives the operand with the larger scale the multiplier 1/2.
+    """
+    if work.a != work.b or work.subtract:
+        return None
+    scales = work.scales
+    multipliers = [(m.mantissa, m.shift) for m in scales.inputs]
+    if HALF not in multipliers:
+        return None
+    half = multipliers.index(HALF)
+    other = 1 - half
+    mantissa, shift = multipliers[other]
+    if shift > -1 or scales.output.shift > -1:
+        return None
+    right = -scales.output.shift
+    addend = (1 << (right - 1)) + (scales.zero_point << right)
+    # the sum of two operands is below 2^28; the addend must leave room for it
+    if abs(addend) >= 1 << 30 or -shift > 30:
+        return None
+    fields = {
+        "count": math.prod(work.a),
+        "b_zero": scales.zero_points[other] << (ADD_LEFT_SHIFT + 1),
+        "b_multiplier": mantissa,
+        "b_rounding": 1 << (-shift - 1),
+        "b_shift": -shift,
+        "a_zero": scales.zero_points[half] << ADD_LEFT_SHIFT,
+        "twice_bias": 0,
+        "multiplier": scales.output.mantissa,
+        "addend": addend,
+        "shift": right,
+        "narrow": int((scales.low, scales.high) != (-128, 127)),
+        "low": scales.low,
+        "high": scales.high,
+    }
+    return Replacement(
+        "ec_dsp_add", "edgecomp_dsp_add.h", (half, other), {"geometry": geometry(fields)}
+    )

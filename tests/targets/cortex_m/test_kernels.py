@@ -1,0 +1,160 @@
+"""Kernels of the cores against the general ones: the same bits for any layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
+from edgecomp.lowering.kernels.conv import (
+    ConvShape,
+    ConvWork,
+    DenseWork,
+    Rescale,
+    conv2d,
+    dense,
+    depthwise_conv2d,
+)
+from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
+
+Array = npt.NDArray[Any]
+
+# Compiled together: a failure is not shrunk, which would compile for minutes.
+BATCH = 12
+compiled = settings(
+    max_examples=4,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=(HealthCheck.function_scoped_fixture,),
+)
+CORES = ("cortex_m0plus", "cortex_m4", "cortex_m33", "cortex_m55")
+
+rescales = st.builds(
+    Rescale,
+    zero_point=st.integers(-128, 127),
+    low=st.sampled_from([-128, -128, -128, -100, 5]),
+    high=st.sampled_from([127, 127, 127, 90, 6]),
+    only_down=st.just(True),
+)
+
+
+def _int8(rng: np.random.Generator, *shape: int) -> Array:
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def _weights(rng: np.random.Generator, *shape: int) -> Array:
+    """Mostly within the symmetric range, sometimes with channels of zeros or with -128."""
+    weights = rng.integers(-127, 128, shape)
+    if rng.random() < 0.2:
+        weights[rng.random(shape[0]) < 0.5] = 0
+    if rng.random() < 0.1:
+        weights[rng.random(shape) < 0.1] = -128
+    return weights.astype(np.int8)
+
+
+def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
+    """Bias, multiplier and shift of each channel; a real multiplier brings sums to the outputs."""
+    scale = 10 ** rng.uniform(-1.5, 0.5, channels) * 40 / (np.sqrt(depth) * 73 * 73)
+    multipliers = [quantize_multiplier(min(float(s), 0.999)) for s in scale]
+    bias = rng.integers(-(2**16), 2**16, channels).astype(np.int32)
+    if rng.random() < 0.1:
+        bias[0] = 2**30
+    return (
+        bias,
+        np.array([m.mantissa for m in multipliers], np.int32),
+        np.array([m.shift for m in multipliers], np.int8),
+    )
+
+
+@st.composite
+def layers(draw: Any, layer: type[Any]) -> Any:
+    """A convolution, depthwise convolution, dense layer or addition of any shape."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["conv2d", "conv2d", "depthwise_conv2d", "dense", "elementwise"]))
+    rescale = draw(rescales)
+    if kind == "dense":
+        rows, depth, units = draw(st.tuples(*(st.integers(1, n) for n in (4, 40, 13))))
+        work: Any = DenseWork(rows, depth, units, rescale)
+        operands = (_weights(rng, units, depth), *_channels(rng, units, depth))
+        func = dense(rows, depth, units, rescale)
+        return layer(func, kind, work, [_int8(rng, rows, depth)], operands, (rows, units))
+    if kind == "elementwise":
+        return _addition(draw, rng, layer)
+    return _convolution(draw, rng, layer, kind, rescale)
+
+
+def _convolution(draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Rescale) -> Any:
+    depthwise = kind == "depthwise_conv2d"
+    kernel = (3, 3) if depthwise else draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (10, 4)]))
+    channels = draw(st.sampled_from([4, 8, 12, 5] if depthwise else [1, 3, 4, 8, 12, 5]))
+    filters = channels if depthwise else draw(st.integers(1, 9))
+    stride = draw(st.integers(1, 2))
+    pads = draw(st.tuples(*(st.integers(0, k // 2) for k in (*kernel, *kernel))))
+    height = draw(st.integers(max(1, kernel[0] - pads[0] - pads[2]), 14))
+    width = draw(st.integers(max(1, kernel[1] - pads[1] - pads[3]), 14))
+    shape = ConvShape(
+        (1, height, width, channels),
+        filters,
+        kernel,
+        (stride, stride),
+        pads,
+        (1, 1),
+        channels if depthwise else 1,
+    )
+    zero_point = draw(st.integers(-128, 127))
+    output = (1, shape.output_extent(0), shape.output_extent(1), filters)
+    work = ConvWork(shape, zero_point, rescale)
+    depth = kernel[0] * kernel[1] * (1 if depthwise else channels)
+    weights = _weights(rng, filters, *kernel, 1 if depthwise else channels)
+    if depthwise:
+        weights = np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
+    func = (depthwise_conv2d if depthwise else conv2d)(shape, zero_point, rescale)
+    operands = (weights, *_channels(rng, filters, depth))
+    return layer(func, kind, work, [_int8(rng, *shape.x)], operands, output)
+
+
+def _addition(draw: Any, rng: Any, layer: type[Any]) -> Any:
+    shape = (draw(st.integers(1, 40)),)
+    half = Multiplier(1 << 30, 0)
+    other = quantize_multiplier(draw(st.floats(0.001, 0.5)))
+    inputs = draw(st.sampled_from([(half, other), (other, half)]))
+    scales = BinaryScales(
+        (draw(st.integers(-128, 127)), draw(st.integers(-128, 127))),
+        inputs,
+        quantize_multiplier(draw(st.floats(0.2, 8.0)) * 2.0**-19),
+        draw(st.integers(-128, 127)),
+        draw(st.sampled_from([-128, -128, -50])),
+        draw(st.sampled_from([127, 127, 60])),
+    )
+    work = AddWork(shape, shape, scales, False)
+    data = [_int8(rng, *shape), _int8(rng, *shape)]
+    return layer(add(shape, shape, scales, False), "elementwise", work, data, (), shape)
+
+
+def _expect_equal(have: Sequence[Array], want: Sequence[Array], batch: Sequence[Any]) -> None:
+    for got, wanted, layer in zip(have, want, batch, strict=True):
+        np.testing.assert_array_equal(got, wanted, err_msg=str(layer.work))
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_any_layer_has_the_bits_of_the_general_kernel(
+    core: str,
+    on_core: Callable[..., list[Array]],
+    portable: Callable[..., list[Array]],
+    general: Callable[..., list[Array]],
+    layer_class: type[Any],
+) -> None:
+    @compiled
+    @given(st.lists(layers(layer_class), min_size=BATCH, max_size=BATCH))
+    def check(batch: Sequence[Any]) -> None:
+        want = general(batch)
+        _expect_equal(on_core(batch, core), want, batch)
+        _expect_equal(portable(batch, core), want, batch)
+
+    check()
