@@ -21,9 +21,6 @@ from edgecomp.importers.tflite.values import Values
 from edgecomp.model import Model
 from edgecomp_runtime.manifest import TensorSpec
 
-MISFIT = (ValueError, IndexError, KeyError, TypeError, ArithmeticError, RuntimeError)
-"""What numpy and onnx raise where the numbers of a damaged file make no sense together."""
-
 
 def load_tflite(
     path: Path, shapes: Mapping[str, Sequence[int]], bindings: Mapping[str, Any], name: str
@@ -75,11 +72,6 @@ def to_onnx(graph: Subgraph, name: str) -> onnx.ModelProto:
                     BUILTINS[operator.name](Context(operator, values))
         except EdgecompError as error:
             reasons += error.reasons
-            failed.update(operator.outputs)
-        except MISFIT:
-            where = graph.tensors[operator.outputs[0]].name
-            what = f"{operator.name}: its operands and options do not fit each other"
-            reasons.append(Reason(what, where, "convert the model again"))
             failed.update(operator.outputs)
     raise_if_any(reasons)
     outputs = [values.give(index) for index in graph.outputs]
