@@ -18,6 +18,7 @@ from edgecomp.importers.recurrent import expand_recurrent
 Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value | None] | None]
 
 RULES: Mapping[str, Rule] = {
+    "BatchNormalization": selection.refuse_training,
     "CenterCropPad": selection.expand_center_crop_pad,
     "Dropout": selection.expand_dropout,
     "EyeLike": selection.expand_eye,

@@ -19,6 +19,9 @@ OWN_DOMAIN = "edgecomp"
 _UNCHANGED = frozenset({"GlobalMaxPool"})
 """Operators whose version after `OPSET` adds element types only and that the converter misses."""
 
+_NEED_DEFAULTS = frozenset({"MeanVarianceNormalization"})
+"""Operators whose definition as a function refers to an attribute that may be left out."""
+
 _ASIDE = "edgecomp.aside"
 _ONNX_DOMAINS = ("", "ai.onnx")
 
@@ -93,6 +96,9 @@ def convert(proto: onnx.ModelProto) -> onnx.ModelProto:
         EdgecompError: an operator has changed in a way that cannot be converted.
     """
     opset = opset_of(proto)
+    for node in nodes_of(proto):
+        if node.op_type in _NEED_DEFAULTS and node.domain in _ONNX_DOMAINS:
+            _write_defaults(node, opset)
     if opset == OPSET:
         return proto
     if opset > OPSET:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import onnx
 import tvm
 import tvm_ffi
 from onnx import helper, inliner
-from tvm import relax, tirx
+from tvm import relax, s_tir, tirx
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
@@ -116,6 +117,38 @@ def _at_start(func: Any) -> Any:
     return func.specialize(buffers)
 
 
+def _with_infinities(func: Any) -> Any:
+    """`func` with reductions that begin at infinity where TVM begins at the largest float.
+
+    The maximum of nothing but -inf is -inf.
+    """
+
+    def widen(constant: Any) -> Any:
+        largest = np.finfo(str(constant.ty.dtype)).max
+        if abs(float(constant.value)) != float(largest):
+            return constant
+        infinity = math.copysign(math.inf, float(constant.value))
+        return tirx.FloatImm(str(constant.ty.dtype), infinity)
+
+    def visit(block: Any) -> Any:
+        if block.init is None:
+            return block
+        init = tvm_ffi.structural_map(block.init, (tirx.FloatImm, widen))
+        return s_tir.SBlock(
+            block.iter_vars,
+            block.reads,
+            block.writes,
+            block.name_hint,
+            block.body,
+            init,
+            block.alloc_buffers,
+            block.match_buffers,
+            block.annotations,
+        )
+
+    return func.with_body(tvm_ffi.structural_map(func.body, (s_tir.SBlock, visit)))
+
+
 def _is_float32(call: Any) -> bool:
     return str(getattr(call.ty, "dtype", "")) == "float32"
 
@@ -212,7 +245,7 @@ class _Walk:
             return self._operands(value)
         if value.op != tvm.ir.Op.get("relax.call_tir"):
             raise EdgecompError(f"TVM leaves {_callee(value)} to its run-time library")
-        func = _with_own_intrinsics(_at_start(self.module[value.args[0]]))
+        func = _with_own_intrinsics(_with_infinities(_at_start(self.module[value.args[0]])))
         fields = value.ty_args[0]
         fields = fields.fields if isinstance(fields, relax.TupleType) else [fields]
         outputs = tuple(self._tensor(field) for field in fields)

@@ -50,6 +50,7 @@ BOUND: Mapping[str, Sequence[int]] = {
     "STFT": (1, 3),
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
+    "ReverseSequence": (1,),
     "SplitToSequence": (1,),
     "Squeeze": (1,),
     "Tile": (1,),
@@ -71,6 +72,25 @@ TRAINING = frozenset({"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", "G
 
 ONE_STEP = frozenset({"QLinearConv", "QLinearMatMul"})
 """Operators whose integer outputs may differ by one: rounding is TFLite's."""
+
+
+C_TYPES = frozenset(
+    {
+        onnx.TensorProto.BOOL,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.INT16,
+        onnx.TensorProto.INT32,
+        onnx.TensorProto.INT64,
+        onnx.TensorProto.INT8,
+        onnx.TensorProto.UINT16,
+        onnx.TensorProto.UINT32,
+        onnx.TensorProto.UINT64,
+        onnx.TensorProto.UINT8,
+    }
+)
+"""Element types of inputs and outputs that C has."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +181,7 @@ def _outside(model: onnx.ModelProto) -> Iterator[str]:
             yield "sequence or optional"
         elif value.type.tensor_type.elem_type == onnx.TensorProto.STRING:
             yield "string"
+        elif value.type.tensor_type.elem_type not in C_TYPES:
+            yield "bfloat16, float8, float4, int4 or int2"
     if any(tensor.data_type == onnx.TensorProto.STRING for tensor in model.graph.initializer):
         yield "string"

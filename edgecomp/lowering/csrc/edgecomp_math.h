@@ -23,6 +23,7 @@
 #endif
 
 #include "edgecomp_math_basic.h"
+#include "edgecomp_math_double.h"
 #include "edgecomp_math_exp.h"
 #include "edgecomp_math_power.h"
 #include "edgecomp_math_trig.h"
