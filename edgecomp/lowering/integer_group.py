@@ -99,7 +99,7 @@ def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Valu
     unique = name
     while unique in graph.initializers:
         unique += "'"
-    tensor = ir.tensor(np.ascontiguousarray(array), name=unique)
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
     value = ir.Value(
         name=unique,
         shape=ir.Shape(array.shape),
@@ -154,8 +154,8 @@ def reshape_node(graph: ir.Graph, x: ir.Value, shape: tuple[int, ...], name: str
 def full_rank(group: Group, value: ir.Value) -> ir.Value:
     """`value`; a constant with as many axes as the output, so that the layout can turn it."""
     content = constant_of(value)
-    missing = len(shape_of(group.output)) - len(shape_of(value))
-    if content is None or missing <= 0:
+    rank = len(shape_of(group.output))
+    shape = (1,) * (rank - len(shape_of(value))) + shape_of(value)
+    if content is None or shape == shape_of(value):
         return value
-    name = f"{value.name} rank {content.ndim + missing}"
-    return add_constant(group.graph, name, content.reshape((1,) * missing + content.shape))
+    return add_constant(group.graph, f"{value.name} rank {rank}", content.reshape(shape))
