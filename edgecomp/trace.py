@@ -84,7 +84,8 @@ class Tracer:
         manifest = artifact.manifest
         self._library = _compiled(artifact)
         self._run = self._library[f"{manifest.symbol}_run"]
-        self._run.argtypes, self._run.restype = [ctypes.c_void_p] * 3, None
+        pointers = 4 if manifest.memory.state_bytes else 3
+        self._run.argtypes, self._run.restype = [ctypes.c_void_p] * pointers, None
         given = {spec.name for spec in manifest.inputs}
         self._made_by: dict[int, list[BufferRecord]] = {}
         for buffer in manifest.memory.buffers:
@@ -95,7 +96,8 @@ class Tracer:
         """One inference.
 
         Args:
-            inputs: raw arrays, as `edgecomp_runtime.session.Session.prepare` makes them.
+            inputs: raw arrays, as `edgecomp_runtime.session.Session.prepare` makes them: of a
+                streaming model, the state is the last.
 
         Returns:
             The raw outputs, and what every call made, in order.
@@ -123,7 +125,9 @@ class Tracer:
         kept = ctypes.CFUNCTYPE(None)(called)
         pointer = ctypes.c_void_p.in_dll(self._library, "called")
         pointer.value = ctypes.cast(kept, ctypes.c_void_p).value
-        self._run(_pointers(given), _pointers(outputs), arena.ctypes.data)
+        count = len(manifest.inputs)
+        state = [array.ctypes.data for array in given[count:]]
+        self._run(_pointers(given[:count]), _pointers(outputs), arena.ctypes.data, *state)
         if calls != len(manifest.ops):
             raise EdgecompError(
                 Reason(
