@@ -22,6 +22,7 @@ from edgecomp.importers.half import widen_halves
 from edgecomp.importers.inference import broken, infer, note_shapes
 from edgecomp.importers.inputs import fix_inputs
 from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
+from edgecomp.importers.node_count import too_many_nodes
 from edgecomp.importers.onnx_file import read_proto
 from edgecomp.importers.opset import OPSET, OWN_DOMAIN, convert, opset_of, unknown_operators
 from edgecomp.importers.padding import fold_pads, make_pads_explicit
@@ -61,7 +62,12 @@ def normalise(
     """The same for a model in memory, which is changed."""
     name_nodes(proto.graph)
     raise_if_any(
-        [*unsupported(proto), *miswired(proto.graph), *unknown_operators(proto, opset_of(proto))]
+        [
+            *unsupported(proto),
+            *too_many_nodes(proto),
+            *miswired(proto.graph),
+            *unknown_operators(proto, opset_of(proto)),
+        ]
     )
     history = read_history(proto)
     fix_inputs(proto, shapes, bindings)
