@@ -171,8 +171,8 @@ class _Pair:
             Session(self.artifact) as session,
             progress.task("verify", self.samples.count) as step,
         ):
-            for index, sample in enumerate(self.samples):
-                raw = session.engine.run(session.prepare(sample)[0])[: len(tallies)]
+            programs = session.run_raw(self.samples)
+            for index, (sample, (raw, _)) in enumerate(zip(self.samples, programs, strict=True)):
                 expected = self.original.run(self._model_inputs(sample))
                 close = [
                     tally.add(array, real)

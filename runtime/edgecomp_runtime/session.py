@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy.typing as npt
 
 from edgecomp_runtime.artifact import Artifact, open_artifact
 from edgecomp_runtime.data import from_program, is_raw, to_program
-from edgecomp_runtime.engines import Engine, choose_engine
+from edgecomp_runtime.engines import BatchEngine, Engine, choose_engine
 from edgecomp_runtime.errors import InputError, raise_if_any
 from edgecomp_runtime.manifest import STATE_NAME, TensorSpec
 from edgecomp_runtime.preprocess import Preprocess
 
 Array = npt.NDArray[Any]
+
+BATCH = 32
+"""Samples given at a time to an engine that takes several."""
 
 
 class Session:
@@ -70,23 +74,50 @@ class Session:
         Raises:
             InputError: all that is wrong with the inputs.
         """
-        if not self.carry:
-            self.reset()
-        raw, all_raw = self.prepare(inputs)
-        specs = self.artifact.manifest.outputs
-        outputs = self.engine.run(raw)
-        if self._state:
-            self._state = [outputs.pop()]
-        return {
-            spec.name: array if all_raw else from_program(array, spec)
-            for spec, array in zip(specs, outputs)
-        }
+        return next(self.run_samples([inputs]))
 
     def run_samples(
         self, samples: Iterable[Mapping[str, Array] | Sequence[Array]]
     ) -> Iterator[dict[str, Array]]:
-        """`run` on one sample after another, as they are asked for."""
-        return (self.run(sample) for sample in samples)
+        """`run` on one sample after another, as they are asked for; see `run_raw`."""
+        specs = self.artifact.manifest.outputs
+        return (
+            {
+                spec.name: array if all_raw else from_program(array, spec)
+                for spec, array in zip(specs, outputs)
+            }
+            for outputs, all_raw in self.run_raw(samples)
+        )
+
+    def run_raw(
+        self, samples: Iterable[Mapping[str, Array] | Sequence[Array]]
+    ) -> Iterator[tuple[list[Array], bool]]:
+        """The program's own outputs for one sample after another, as they are asked for.
+
+        An engine that does so runs `BATCH` samples at a time, unless state is carried on.
+
+        Returns:
+            For each sample the outputs in the model's order, and whether every input was raw.
+
+        Raises:
+            InputError: all that is wrong with a sample.
+        """
+        one_by_one = self.carry or not isinstance(self.engine, BatchEngine)
+        rest = iter(samples)
+        while batch := list(islice(rest, 1 if one_by_one else BATCH)):
+            if not self.carry:
+                self.reset()
+            prepared = [self.prepare(sample) for sample in batch]
+            inputs = [raw for raw, _ in prepared]
+            for outputs, (_, all_raw) in zip(self._run_batch(inputs), prepared):
+                if self._state:
+                    self._state = [outputs.pop()]
+                yield outputs, all_raw
+
+    def _run_batch(self, samples: list[list[Array]]) -> list[list[Array]]:
+        if len(samples) > 1 and isinstance(self.engine, BatchEngine):
+            return self.engine.run_batch(samples)
+        return [self.engine.run(sample) for sample in samples]
 
     def prepare(self, inputs: Mapping[str, Array] | Sequence[Array]) -> tuple[list[Array], bool]:
         """The program's own values of `inputs`, and whether all of them were raw.

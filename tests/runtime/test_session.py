@@ -101,3 +101,44 @@ def test_files_in_files_out(single_path, tmp_path):
         assert set(written.files) == {"output_0", "sum"}
         np.testing.assert_array_equal(written["output_0"], raw.reshape(4, 1, 2, 3, 4) + 1)
         np.testing.assert_array_equal(written["sum"], written["output_0"])
+
+
+class BatchSum:
+    """An engine that adds 1 to every sample of a batch, and remembers the batches."""
+
+    name = "batch"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, inputs):
+        return self.run_batch([inputs])[0]
+
+    def run_batch(self, samples):
+        self.batches.append(len(samples))
+        return [[inputs[0] + np.int8(1)] for inputs in samples]
+
+    def close(self) -> None:
+        self.batches = []
+
+
+def test_an_engine_of_batches_gets_many_samples_at_once_as_they_are_asked_for(single_path):
+    engine = BatchSum()
+    raw = [[np.full((1, 2, 3, 4), value, np.int8)] for value in range(70)]
+    with Session(single_path, engine) as session:
+        outputs = session.run_samples(raw)
+        assert next(outputs)["sum"].flat[0] == 1
+        assert engine.batches == [32]
+        rest = [output["sum"].flat[0] for output in outputs]
+        assert rest == list(range(2, 71))
+        assert engine.batches == [32, 32, 6]
+        session.run(raw[0])
+        assert engine.batches[-1] == 1
+
+
+def test_state_that_is_carried_runs_one_sample_at_a_time(single_path):
+    engine = BatchSum()
+    raw = [[np.zeros((1, 2, 3, 4), np.int8)]] * 3
+    with Session(single_path, engine, carry=True) as session:
+        assert len(list(session.run_samples(raw))) == 3
+        assert engine.batches == [1, 1, 1]

@@ -69,6 +69,17 @@ class CountingEngine(Engine, Protocol):
 
 
 @runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """An engine that starts anew for every run, and does so once for many samples."""
+
+    def run_batch(
+        self, samples: Sequence[Sequence[npt.NDArray[Any]]]
+    ) -> list[list[npt.NDArray[Any]]]:
+        """`run` on each of `samples`."""
+        ...
+
+
+@runtime_checkable
 class TimingEngine(Engine, Protocol):
     """Real silicon: an engine whose time means something."""
 
