@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
-from edgecomp_targets.cortex_m.dsp_weights import pack_weights, even_channels, quads
+from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 

@@ -98,7 +98,7 @@ def _run(program: Program, device: str, folder: Path, layers: Sequence[Layer]) -
         return [np.asarray(y) for y in session.engine.run(given)]
 
 
-@pytest.fixture()
+@pytest.fixture
 def on_core(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Array]]:
     """`on_core(layers, core)`: outputs with the kernels of `core`, in an emulator."""
 
@@ -109,7 +109,7 @@ def on_core(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arra
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def general(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Array]]:
     """`general(layers)`: outputs with the general kernels, on this machine."""
 
@@ -120,7 +120,7 @@ def general(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arra
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def portable(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Array]]:
     """`portable(layers, core)`: the twins of the kernels of `core`, on this machine, sanitized."""
 
@@ -150,7 +150,7 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arr
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def layer_class() -> type[Layer]:
     """The class `Layer`: tests are no packages, so they cannot import it."""
     return Layer

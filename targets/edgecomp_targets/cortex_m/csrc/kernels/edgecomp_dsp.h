@@ -9,38 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "edgecomp_integer.h"
+#include "edgecomp_common.h"
 
 #if defined(__ARM_FEATURE_DSP) && !defined(EC_PORTABLE)
 #include <arm_acle.h>
 #define EC_DSP 1
 #else
 #define EC_DSP 0
-#endif
-
-#if defined(__GNUC__)
-#define EC_NOINLINE static __attribute__((noinline))
-#else
-#define EC_NOINLINE static
-#endif
-
-/* A loop that turns few times: unrolling it would only take flash. */
-#if defined(__clang__)
-#define EC_ROLLED _Pragma("clang loop unroll(disable)")
-#elif defined(__GNUC__)
-#define EC_ROLLED _Pragma("GCC unroll 1")
-#else
-#define EC_ROLLED
-#endif
-
-/* There need be no C library: compilers bring these two. */
-#if defined(__GNUC__)
-#define ec_copy __builtin_memcpy
-#define ec_fill __builtin_memset
-#else
-#include <string.h>
-#define ec_copy memcpy
-#define ec_fill memset
 #endif
 
 /* Four bytes at any address. */
@@ -100,16 +75,6 @@ typedef struct {
 /* ec_multiply_down(sum, multiplier, -shift) plus the zero point, from twice the sum. */
 EC_INLINE int32_t ec_dsp_rescale(int32_t twice, const ec_dsp_channel *c) {
   return (c->addend + (twice >> 31) + ec_high_multiply(twice, c->multiplier)) >> c->shift;
-}
-
-/* The outputs' range, both ends within int8; `narrow` when it is not all of int8. */
-typedef struct {
-  int32_t narrow, low, high;
-} ec_dsp_range;
-
-EC_INLINE int8_t ec_dsp_clamped(int32_t step, const ec_dsp_range *range) {
-  const int32_t value = ec_clamp(step, -128, 127);
-  return (int8_t)(range->narrow ? ec_clamp(value, range->low, range->high) : value);
 }
 
 #endif

@@ -17,7 +17,7 @@ typedef struct {
   int32_t b_shift;      /* 1 or more */
   int32_t a_zero;       /* zero point of a, times 2^20 */
   ec_dsp_channel output;
-  ec_dsp_range range;
+  ec_output_range range;
 } ec_dsp_sum;
 
 EC_INLINE int8_t ec_dsp_sum_of(int32_t a, int32_t b, const ec_dsp_sum *s) {
@@ -39,9 +39,7 @@ EC_NOINLINE void ec_dsp_add(const int8_t *a, const int8_t *b, const int32_t *geo
     y[i + 1] = second;
   }
   if (i < s.count) y[i] = ec_dsp_sum_of(a[i], b[i], &s);
-  if (s.range.narrow) {
-    for (i = 0; i < s.count; ++i) y[i] = (int8_t)ec_clamp(y[i], s.range.low, s.range.high);
-  }
+  if (s.range.narrow) ec_narrow(y, s.count, &s.range);
 }
 
 #endif

@@ -2,38 +2,11 @@
 #ifndef EDGECOMP_DSP_CONV_H
 #define EDGECOMP_DSP_CONV_H
 
+#include "edgecomp_conv_rows.h"
 #include "edgecomp_dsp_matrix.h"
 
-/* As `geometry.py` writes it. Sizes in elements. */
-typedef struct {
-  int32_t batch, height, width, channels;    /* of the input */
-  int32_t out_height, out_width, filters;    /* of the output */
-  int32_t kernel_height, stride_height, stride_width, pad_top, pad_left;
-  int32_t span;         /* elements one row of the kernel reads: kernel width times channels */
-  int32_t quads;        /* a patch has 4 * quads elements, those after the last are any */
-  int32_t padded_width; /* of a row with its border; 0 when rows are read in place */
-  int32_t zero_point;   /* of the input: the border */
-  ec_dsp_range range;
-} ec_dsp_conv_shape;
-
-/* The input rows of one output row with their border, `pitch` bytes apart. */
-EC_NOINLINE void ec_dsp_pad_rows(const int8_t *image, int8_t *rows, const ec_dsp_conv_shape *s,
-                                 int32_t top, int32_t pitch) {
-  const int32_t bytes = s->width * s->channels, left = s->pad_left * s->channels;
-  for (int32_t k = 0; k < s->kernel_height; ++k, rows += pitch) {
-    const int32_t row = top + k;
-    if (row < 0 || row >= s->height) {
-      ec_fill(rows, (int)s->zero_point, (size_t)pitch);
-      continue;
-    }
-    ec_fill(rows, (int)s->zero_point, (size_t)left);
-    ec_copy(rows + left, image + row * bytes, (size_t)bytes);
-    ec_fill(rows + left + bytes, (int)s->zero_point, (size_t)(pitch - left - bytes));
-  }
-}
-
 /* Gather a patch whose kernel rows are no whole words; copies up to three bytes too many. */
-EC_INLINE void ec_dsp_gather(int8_t *patch, const int8_t *source, const ec_dsp_conv_shape *s,
+EC_INLINE void ec_dsp_gather(int8_t *patch, const int8_t *source, const ec_conv_shape *s,
                              int32_t pitch) {
   for (int32_t k = 0; k < s->kernel_height; ++k, source += pitch, patch += s->span) {
     for (int32_t i = 0; i < s->span; i += 4) ec_store_word(patch + i, ec_load_word(source + i));
@@ -42,7 +15,7 @@ EC_INLINE void ec_dsp_gather(int8_t *patch, const int8_t *source, const ec_dsp_c
 
 /* Expand the patches that begin at `source` and, when `two`, one stride further. */
 EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source, int two,
-                              const ec_dsp_conv_shape *s, int32_t pitch) {
+                              const ec_conv_shape *s, int32_t pitch) {
   const int32_t step = s->stride_width * s->channels;
   if (s->span & 3) {
     int8_t *const second = bytes + 4 * s->quads + 4;
@@ -65,7 +38,7 @@ EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source,
  * kernel with their border, then for two patches of bytes. */
 EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int32_t *constants,
                              const int32_t *shape, int8_t *y, int32_t *scratch) {
-  const ec_dsp_conv_shape *const s = (const ec_dsp_conv_shape *)(const void *)shape;
+  const ec_conv_shape *const s = (const ec_conv_shape *)(const void *)shape;
   const ec_dsp_channel *const channel = (const ec_dsp_channel *)(const void *)constants;
   const uint32_t *const w = (const uint32_t *)(const void *)weights;
   uint32_t *const expanded = (uint32_t *)(void *)scratch;
@@ -79,7 +52,7 @@ EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int3
       const int32_t top = h * s->stride_height - s->pad_top;
       const int8_t *source = rows;
       if (padded) {
-        ec_dsp_pad_rows(x, rows, s, top, pitch);
+        ec_pad_rows(x, rows, s, top, pitch);
       } else {
         source = x + top * pitch;
       }

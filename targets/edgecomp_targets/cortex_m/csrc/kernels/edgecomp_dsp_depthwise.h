@@ -18,7 +18,7 @@ typedef struct {
   int32_t band;          /* output rows at a time */
   int32_t rows;          /* input rows a band needs */
   int32_t zero_point;    /* of the input: the border */
-  ec_dsp_range range;
+  ec_output_range range;
 } ec_dsp_depthwise_shape;
 
 /* Two pixels of four channels to a word of each of four planes, `plane` words apart. */
@@ -285,10 +285,8 @@ EC_NOINLINE void ec_dsp_depthwise(const int8_t *x, const int32_t *packed, const 
     y += s->out_height * out_bytes;
   }
   if (s->range.narrow) {
-    int8_t *const begin = y - s->batch * s->out_height * out_bytes;
-    for (int8_t *at = begin; at != y; ++at) {
-      *at = (int8_t)ec_clamp(*at, s->range.low, s->range.high);
-    }
+    const int32_t bytes = s->batch * s->out_height * out_bytes;
+    ec_narrow(y - bytes, bytes, &s->range);
   }
 }
 

@@ -43,12 +43,6 @@ EC_INLINE int8_t ec_dsp_step(uint32_t twice, const ec_dsp_channel *channel) {
   return (int8_t)ec_clamp(ec_dsp_rescale(biased, channel), -128, 127);
 }
 
-EC_INLINE void ec_dsp_narrow(int8_t *steps, int32_t count, const ec_dsp_range *range) {
-  EC_ROLLED for (int32_t i = 0; i < count; ++i) {
-    steps[i] = (int8_t)ec_clamp(steps[i], range->low, range->high);
-  }
-}
-
 #if EC_DSP && defined(__GNUC__)
 
 /* Lies behind the two vectors: where those end, the assembly finds it. */
@@ -143,7 +137,7 @@ EC_INLINE const uint32_t *ec_dsp_blocks(ec_dsp_block *block, const uint32_t *wei
  * are overwritten. */
 EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
                                     const ec_dsp_channel *channel, int32_t quads, int32_t channels,
-                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
+                                    const ec_output_range *range, int8_t *out_x, int8_t *out_y) {
   ec_dsp_block *const block = (ec_dsp_block *)(void *)(vectors + 4 * quads);
   const int32_t whole = channels & ~1;
   *block = (ec_dsp_block){vectors, quads, channel, out_x, out_y, channels >> 1};
@@ -156,8 +150,8 @@ EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
     out_y[whole] = last[2];
   }
   if (range->narrow) {
-    ec_dsp_narrow(out_x, channels, range);
-    ec_dsp_narrow(out_y, channels, range);
+    ec_narrow(out_x, channels, range);
+    ec_narrow(out_y, channels, range);
   }
 }
 
@@ -199,7 +193,7 @@ EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t 
 
 EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
                                     const ec_dsp_channel *channel, int32_t quads, int32_t channels,
-                                    const ec_dsp_range *range, int8_t *out_x, int8_t *out_y) {
+                                    const ec_output_range *range, int8_t *out_x, int8_t *out_y) {
   for (int32_t c = 0; c < channels; c += 2, channel += 2) {
     uint32_t first_x = 0, both_x = 0, first_y = 0, both_y = 0;
     const uint32_t *x = vectors;
@@ -218,8 +212,8 @@ EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
     }
   }
   if (range->narrow) {
-    ec_dsp_narrow(out_x, channels, range);
-    ec_dsp_narrow(out_y, channels, range);
+    ec_narrow(out_x, channels, range);
+    ec_narrow(out_y, channels, range);
   }
 }
 
@@ -239,7 +233,7 @@ EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t 
 /* All channels of one vector of 4 * `quads` > 0 elements, four at a time. */
 EC_NOINLINE void ec_dsp_one_vector(const uint32_t *vector, const uint32_t *weights,
                                    const ec_dsp_channel *channel, int32_t quads, int32_t channels,
-                                   const ec_dsp_range *range, int8_t *out) {
+                                   const ec_output_range *range, int8_t *out) {
   for (int32_t c = 0; c < channels; c += 4, channel += 4, weights += 4 * quads) {
     /* the last channels may lack the second pair: it repeats the first */
     const int32_t second = c + 2 < channels ? 2 * quads : 0;
@@ -253,7 +247,7 @@ EC_NOINLINE void ec_dsp_one_vector(const uint32_t *vector, const uint32_t *weigh
     if (c + 3 == channels) break;
     out[c + 3] = ec_dsp_step(ec_dsp_twice_second(sums[3], sums[2]), &channel[3]);
   }
-  if (range->narrow) ec_dsp_narrow(out, channels, range);
+  if (range->narrow) ec_narrow(out, channels, range);
 }
 
 #endif
