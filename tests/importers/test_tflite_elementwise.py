@@ -22,7 +22,7 @@ ACTIVATIONS = (0, 1, 2, 3)
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
