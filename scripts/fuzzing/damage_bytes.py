@@ -8,7 +8,7 @@ INTERESTING_BYTES = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def damage_bytes(content: bytes, choose: random.Random, other: bytes = b"") -> bytes:
-    """`content` with one, two or four damages: flipped bits, cut, spliced with `other`, repeated, ..."""
+    """`content` with one, two or four damages, such as flipped bits and parts of `other`."""
     damaged = bytearray(content)
     for _ in range(choose.choice((1, 1, 2, 4))):
         if damaged:

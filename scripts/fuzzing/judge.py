@@ -56,7 +56,13 @@ class Verdict:
 class Judge:
     """A context manager that keeps one importing process, and starts another when it ends."""
 
-    def __init__(self, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        importer: str = "edgecomp.importers:load",
+        seconds: float = SECONDS,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
+        self._importer = importer
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +99,7 @@ class Judge:
         self._errors.seek(0)
         self._errors.truncate()
         self._answers, end = os.pipe()
-        limits = [str(end), str(self._memory_bytes), str(self._seconds)]
+        limits = [str(end), str(self._memory_bytes), str(self._seconds), self._importer]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fuzzing.worker", *limits],
             cwd=Path(__file__).parents[1],

@@ -1,23 +1,24 @@
 """The process that imports hostile files: reads paths from standard input, answers in JSON lines.
 
 Its arguments: the file descriptor to answer on, bytes of memory, seconds of processor time for each
-file. A file that needs more ends the process, as a crash of native code does; the traceback goes to
-standard error.
+file, and the importer as `module:function`. A file that needs more ends the process, as a crash of
+native code does; the traceback goes to standard error.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from edgecomp.errors import EdgecompError
-from edgecomp.importers import load
 
 _READABLE = tuple(str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, "/usr/lib"))
 _FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
@@ -52,7 +53,7 @@ class Watch:
         return source or place.startswith(_READABLE)
 
 
-def judge(path: Path, watch: Watch) -> dict[str, object]:
+def judge(load: Callable[[Path], object], path: Path, watch: Watch) -> dict[str, object]:
     """What importing `path` comes to: its outcome, and the details of a wrong one."""
     watch.seen.clear()
     watch.folder = path.parent.resolve()
@@ -87,6 +88,8 @@ def _forget_peak() -> None:
 
 def main() -> None:
     answers, memory_bytes, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    module, _, function = sys.argv[4].partition(":")
+    load = getattr(importlib.import_module(module), function)
     faulthandler.enable()
     faulthandler.register(signal.SIGPROF, chain=True)
     watch = Watch()
@@ -99,7 +102,7 @@ def main() -> None:
         for line in sys.stdin:
             _forget_peak()
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            answer = judge(Path(json.loads(line)), watch)
+            answer = judge(load, Path(json.loads(line)), watch)
             signal.setitimer(signal.ITIMER_PROF, 0)
             stream.write(json.dumps(answer) + "\n")
             stream.flush()
