@@ -18,7 +18,6 @@ import onnx_ir.passes.common as common
 from edgecomp.graph.qdq import (
     Quantization,
     dequantization_of,
-    is_dequantize,
     is_quantize,
     quantization_of,
     quantized_source,
@@ -33,21 +32,17 @@ from edgecomp.graph.quantizable import (
 )
 from edgecomp.lowering.integer_builders import builder_of
 from edgecomp.lowering.integer_chain import chain_table
+from edgecomp.lowering.integer_edges import strip_input, strip_output, strip_state
 from edgecomp.lowering.integer_group import (
     Group,
     Operand,
     add_constant,
     integer_node,
+    is_int8,
     requantized,
 )
 from edgecomp.lowering.integer_prepare import prepare
 from edgecomp.model import Model
-from edgecomp_runtime.manifest import TensorSpec
-
-
-def is_int8(quantization: Quantization | None) -> bool:
-    """Whether the tensor is int8 with one scale."""
-    return quantization is not None and quantization.dtype == "int8" and quantization.per_tensor
 
 
 def lower_integer(model: Model, integer_io: bool) -> Model:
@@ -71,10 +66,11 @@ def lower_integer(model: Model, integer_io: bool) -> Model:
                 _replace(group)
     inputs, outputs = model.inputs, model.outputs
     if integer_io:
-        inputs = tuple(_strip_input(graph.graph, spec) for spec in inputs)
-        outputs = tuple(_strip_output(graph.graph, spec, i) for i, spec in enumerate(outputs))
+        inputs = tuple(strip_input(graph.graph, spec) for spec in inputs)
+        outputs = tuple(strip_output(graph.graph, spec) for spec in outputs)
+    states = tuple(strip_state(graph.graph, state) for state in model.states)
     common.RemoveUnusedNodesPass()(graph)
-    return replace(model, graph=graph, inputs=inputs, outputs=outputs)
+    return replace(model, graph=graph, inputs=inputs, outputs=outputs, states=states)
 
 
 def _operand(value: ir.Value) -> Operand | None:
@@ -167,45 +163,3 @@ def _flip(graph: ir.Graph, node: ir.Node) -> None:
         nodes = [turned, cast]
     nodes[0].outputs[0].name = f"{output.name} as bits"
     _take_over(graph, nodes, node)
-
-
-def _quantized_spec(spec: TensorSpec, quantization: Quantization) -> TensorSpec:
-    return replace(
-        spec,
-        dtype=quantization.dtype,
-        scale=float(quantization.scale),
-        zero_point=int(quantization.zero_point),
-    )
-
-
-def _strip_input(graph: ir.Graph, spec: TensorSpec) -> TensorSpec:
-    """Let the program take the integers that a QuantizeLinear alone makes of this input."""
-    value = next(v for v in graph.inputs if v.name == spec.name)
-    quantizer = requantizer_of(value)
-    quantization = None if quantizer is None else quantization_of(quantizer)
-    if quantizer is None or quantization is None or not is_int8(quantization):
-        return spec
-    quantized = quantizer.outputs[0]
-    taken = ir.Value(name=spec.name, shape=quantized.shape, type=quantized.type)
-    value.name = f"{spec.name} as float"
-    graph.inputs[list(graph.inputs).index(value)] = taken
-    quantized.replace_all_uses_with(taken, replace_graph_outputs=True)
-    graph.remove(quantizer, safe=True)
-    return _quantized_spec(spec, quantization)
-
-
-def _strip_output(graph: ir.Graph, spec: TensorSpec, index: int) -> TensorSpec:
-    """Let the program give the integers of a final DequantizeLinear."""
-    producer = graph.outputs[index].producer()
-    quantization = None if producer is None else quantization_of(producer)
-    if producer is None or quantization is None or not is_dequantize(producer):
-        return spec
-    source = producer.inputs[0]
-    if source is None or not is_int8(quantization) or source.is_graph_output():
-        return spec
-    if source.is_graph_input() or source.is_initializer():
-        return spec
-    graph.outputs[index].name = f"{spec.name} as float"
-    graph.outputs[index] = source
-    source.name = spec.name
-    return _quantized_spec(spec, quantization)

@@ -18,6 +18,11 @@ from edgecomp.lowering.fixed_point import quantize_value
 DOMAIN = "edgecomp.integer"
 
 
+def is_int8(quantization: Quantization | None) -> bool:
+    """Whether the tensor is int8 with one scale."""
+    return quantization is not None and quantization.dtype == "int8" and quantization.per_tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Operand:
     """A quantized tensor an operator reads."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
@@ -14,11 +15,12 @@ from edgecomp.importers.misfit import misfits_refused
 from edgecomp.importers.onnx import normalise
 from edgecomp.importers.tflite.builder import GraphBuilder
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.file import Operator, Subgraph
+from edgecomp.importers.tflite.file import Array, Operator, Subgraph, Tensor
 from edgecomp.importers.tflite.operators import BUILTINS
 from edgecomp.importers.tflite.reader import read_file
 from edgecomp.importers.tflite.values import Values
-from edgecomp.model import Model
+from edgecomp.importers.tflite.variables import without_variables
+from edgecomp.model import Model, State
 from edgecomp_runtime.manifest import TensorSpec
 
 
@@ -39,13 +41,22 @@ def load_tflite(
     Raises:
         EdgecompError: every reason why the model cannot be used.
     """
-    graph = read_file(path)[0]
+    graph, variables = without_variables(read_file(path))
     raise_if_any(list(_unknown(graph)))
     model = normalise(to_onnx(graph, name), shapes, bindings, name, path)
+    inputs, outputs = len(model.inputs) - len(variables), len(model.outputs) - len(variables)
     return replace(
         model,
-        inputs=tuple(_with_layout(spec) for spec in model.inputs),
-        outputs=tuple(_with_layout(spec) for spec in model.outputs),
+        inputs=tuple(_with_layout(spec) for spec in model.inputs[:inputs]),
+        outputs=tuple(_with_layout(spec) for spec in model.outputs[:outputs]),
+        states=tuple(
+            State(
+                read.name, written.name, _real(graph.tensors[variable.read], variable.initial, read)
+            )
+            for read, written, variable in zip(
+                model.inputs[inputs:], model.outputs[outputs:], variables, strict=True
+            )
+        ),
     )
 
 
@@ -97,3 +108,11 @@ def _unknown(graph: Subgraph) -> Iterable[Reason]:
 
 def _with_layout(spec: TensorSpec) -> TensorSpec:
     return replace(spec, layout="nhwc") if len(spec.shape) == 4 else spec
+
+
+def _real(tensor: Tensor, content: Array, spec: TensorSpec) -> Array:
+    """What `content` of `tensor` stands for, where the graph takes it as a real number."""
+    if tensor.scales is None or content.dtype.name == spec.dtype:
+        return content
+    steps = content.astype(np.float32) - tensor.scales.zero_point.astype(np.float32)
+    return np.asarray(steps * tensor.scales.scale, np.float32)

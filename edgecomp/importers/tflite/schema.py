@@ -44,6 +44,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "ArgMaxOptions": ("OutputType",),
     "ArgMinOptions": ("OutputType",),
     "BatchMatMulOptions": ("AdjX", "AdjY", "AsymmetricQuantizeInputs"),
+    "CallOnceOptions": ("InitSubgraphIndex",),
     "CastOptions": ("InDataType", "OutDataType"),
     "ConcatenationOptions": ("Axis", *_FUSED),
     "Conv2DOptions": _DILATED,
@@ -80,6 +81,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "SubOptions": _FUSED,
     "TransposeConvOptions": _WINDOW,
     "UnpackOptions": ("Num", "Axis"),
+    "VarHandleOptions": ("Container", "SharedName"),
 }
 """The fields of an options table that mean something here; a missing table has none."""
 
