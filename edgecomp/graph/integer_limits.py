@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgecomp.graph.qdq import quantized_source
+from edgecomp.graph.qdq import dequantization_of, quantized_source
 from edgecomp.graph.values import constant_input, elements_of, input_at, is_constant, shape_of
 
 
@@ -19,6 +19,12 @@ def _known(value: ir.Value | None) -> bool:
 def constant_weights(node: ir.Node) -> bool:
     """its weights are not constant"""
     return _known(input_at(node, 1))
+
+
+def symmetric_weights(node: ir.Node) -> bool:
+    """its weights have a zero point"""
+    quantization = dequantization_of(input_at(node, 1))
+    return quantization is None or not quantization.zero_point.any()
 
 
 def constant_bias(node: ir.Node) -> bool:
@@ -55,6 +61,13 @@ def last_axis(node: ir.Node) -> bool:
     return node.attributes.get_int("axis", -1) in (-1, _rank(node) - 1)
 
 
+def plain_window(node: ir.Node) -> bool:
+    """its window is dilated, or its average counts the border"""
+    dilated = any(step != 1 for step in node.attributes.get_ints("dilations", [1]))
+    counts = node.attributes.get_int("count_include_pad", 0) == 1
+    return not dilated and not (counts and any(node.attributes.get_ints("pads", [0])))
+
+
 def values_only(node: ir.Node) -> bool:
     """it also returns indices"""
     return len(node.outputs) == 1
@@ -72,13 +85,14 @@ def pads_with_zero(node: ir.Node) -> bool:
 
 
 def interpolates_in_steps(node: ir.Node) -> bool:
-    """it interpolates otherwise than nearest or linear, or from a part of the input"""
+    """it interpolates otherwise than nearest or linear in an image, or from a part of the input"""
     attributes = node.attributes
     plain = (
         attributes.get_int("antialias", 0) == 0 and attributes.get_int("exclude_outside", 0) == 0
     )
     crops = attributes.get_string("coordinate_transformation_mode", "") == "tf_crop_and_resize"
-    return plain and not crops and attributes.get_string("mode", "nearest") in ("nearest", "linear")
+    mode = attributes.get_string("mode", "nearest")
+    return plain and not crops and (mode == "nearest" or (mode == "linear" and _rank(node) == 4))
 
 
 def image_of_blocks(node: ir.Node) -> bool:

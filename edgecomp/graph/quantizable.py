@@ -59,18 +59,37 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "Conv": Rule(
         Role.WEIGHTED,
-        (limits.constant_weights, limits.constant_bias, limits.spatial_rank),
+        (
+            limits.constant_weights,
+            limits.symmetric_weights,
+            limits.constant_bias,
+            limits.spatial_rank,
+        ),
         fuses=True,
     ),
     "Gemm": Rule(
         Role.WEIGHTED,
-        (limits.constant_weights, limits.constant_bias, limits.plain_gemm),
+        (
+            limits.constant_weights,
+            limits.symmetric_weights,
+            limits.constant_bias,
+            limits.plain_gemm,
+        ),
         fuses=True,
     ),
-    "MatMul": Rule(Role.WEIGHTED, (limits.constant_weights, limits.matrix_weights), fuses=True),
+    "MatMul": Rule(
+        Role.WEIGHTED,
+        (limits.constant_weights, limits.symmetric_weights, limits.matrix_weights),
+        fuses=True,
+    ),
     "ConvTranspose": Rule(
         Role.WEIGHTED,
-        (limits.constant_weights, limits.constant_bias, limits.spatial_rank),
+        (
+            limits.constant_weights,
+            limits.symmetric_weights,
+            limits.constant_bias,
+            limits.spatial_rank,
+        ),
         fuses=True,
         chosen=False,
     ),
@@ -105,8 +124,10 @@ RULES: Mapping[str, Rule] = {
     "Reciprocal": Rule(Role.TABLE, chosen=False),
     "Softplus": Rule(Role.TABLE, chosen=False),
     "Sqrt": Rule(Role.TABLE, chosen=False),
-    "MaxPool": Rule(Role.SAME_SCALE, (limits.values_only, limits.spatial_rank)),
-    "AveragePool": Rule(Role.SAME_SCALE, (limits.spatial_rank,)),
+    "MaxPool": Rule(
+        Role.SAME_SCALE, (limits.values_only, limits.spatial_rank, limits.plain_window)
+    ),
+    "AveragePool": Rule(Role.SAME_SCALE, (limits.spatial_rank, limits.plain_window)),
     "GlobalAveragePool": Rule(Role.ARITHMETIC, (limits.spatial_rank,)),
     "GlobalMaxPool": Rule(Role.SAME_SCALE, (limits.spatial_rank,), chosen=False),
     "Concat": Rule(Role.SAME_SCALE, variadic=True),

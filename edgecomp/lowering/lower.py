@@ -175,6 +175,8 @@ def _float_step(builder: _Builder, group: FloatGroup) -> Callable[[], None]:
         lowered = lower_group(group)
         macs = sum(macs_of(node) for node in group.nodes)
         values = {str(v.name): v for v in (*group.inputs, *group.outputs)}
+        floats = any(dtype_of(value).startswith("float") for value in values.values())
+        where = "float" if floats else "integer"
         builder.tensors.update(lowered.tensors)
         builder.constants.update(lowered.constants)
         for index, call in enumerate(lowered.calls):
@@ -190,7 +192,7 @@ def _float_step(builder: _Builder, group: FloatGroup) -> Callable[[], None]:
             )
             last = index == len(lowered.calls) - 1
             builder.calls.append(
-                Call(kernel, tuple(names), group.name, group.op, "float", macs if last else 0)
+                Call(kernel, tuple(names), group.name, group.op, where, macs if last else 0)
             )
 
     return step
