@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvWork, DenseWork
 from edgecomp.lowering.kernels.elementwise import AddWork
 from edgecomp.program import Call, Kernel, Program
-from edgecomp_targets.cortex_m import dsp_add, dsp_conv, dsp_depthwise
+from edgecomp_targets.cortex_m import dsp_add, dsp_conv, dsp_depthwise, mve_conv, mve_depthwise
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
 
@@ -26,13 +26,21 @@ DSP_RULES: Rules = {
     ("elementwise", AddWork): dsp_add.add,
 }
 
-RULES: Mapping[str, Rules] = {
-    "cortex_m0plus": {},
-    "cortex_m3": {},
-    "cortex_m4": DSP_RULES,
-    "cortex_m7": DSP_RULES,
-    "cortex_m33": DSP_RULES,
-    "cortex_m55": DSP_RULES,
+MVE_RULES: Rules = {
+    ("conv2d", ConvWork): mve_conv.conv,
+    ("dense", DenseWork): mve_conv.dense,
+    ("depthwise_conv2d", ConvWork): mve_depthwise.depthwise,
+    ("elementwise", AddWork): dsp_add.mve_add,
+}
+"""Tried before `DSP_RULES`, which Helium cores have too."""
+
+RULES: Mapping[str, tuple[Rules, ...]] = {
+    "cortex_m0plus": (),
+    "cortex_m3": (),
+    "cortex_m4": (DSP_RULES,),
+    "cortex_m7": (DSP_RULES,),
+    "cortex_m33": (DSP_RULES,),
+    "cortex_m55": (MVE_RULES, DSP_RULES),
 }
 """For each core, by schedule and work of a kernel: from its work and constants to a replacement."""
 
@@ -63,11 +71,13 @@ def arrange(program: Program, core: str) -> Program:
 
 
 def _replacement(program: Program, kernel: Kernel, call: Call, core: str) -> Replacement | None:
-    rule = RULES[core].get((kernel.schedule_as, type(kernel.work)))
-    if rule is None:
-        return None
     arrays = [program.constants[name] for name in call.operands if name in program.constants]
-    return rule(kernel.work, *arrays)
+    for rules in RULES[core]:
+        rule = rules.get((kernel.schedule_as, type(kernel.work)))
+        found = rule(kernel.work, *arrays) if rule is not None else None
+        if found is not None:
+            return found
+    return None
 
 
 def _with_constants(call: Call, found: Replacement, constants: dict[str, npt.NDArray[Any]]) -> Call:

@@ -12,7 +12,27 @@ HALF = (1 << 30, 0)
 
 
 def add(work: AddWork) -> Replacement | None:
-    """An addition without broadcasting; None when it is of another kind.
+    """An addition by `ec_dsp_add`; None as for `sum_geometry`."""
+    return _replacement(work, "dsp")
+
+
+def mve_add(work: AddWork) -> Replacement | None:
+    """An addition by `ec_mve_add`, for cores with Helium; None as for `sum_geometry`."""
+    return _replacement(work, "mve")
+
+
+def _replacement(work: AddWork, kind: str) -> Replacement | None:
+    found = sum_geometry(work)
+    if found is None:
+        return None
+    inputs, fields = found
+    name = f"ec_{kind}_add"
+    header = f"edgecomp_{kind}_add.h"
+    return Replacement(name, header, inputs, {"geometry": geometry(fields)})
+
+
+def sum_geometry(work: AddWork) -> tuple[tuple[int, int], dict[str, int]] | None:
+    """Which operand comes first, and the fields of `ec_dsp_sum`, of an addition without broadcasting; None when it is of another kind.
 
     The specification gives the operand with the larger scale the multiplier 1/2.
     """
@@ -47,6 +67,4 @@ def add(work: AddWork) -> Replacement | None:
         "low": scales.low,
         "high": scales.high,
     }
-    return Replacement(
-        "ec_dsp_add", "edgecomp_dsp_add.h", (half, other), {"geometry": geometry(fields)}
-    )
+    return (half, other), fields

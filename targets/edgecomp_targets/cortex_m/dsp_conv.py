@@ -21,26 +21,27 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
     """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
     if work.shape.group != 1 or work.shape.dilations != (1, 1):
         return None
-    shape = _flattened(work.shape)
+    shape = flattened(work.shape)
     return _replacement(shape, work.input_zero_point, work.rescale, weights, constants)
 
 
 def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
     """A dense layer with weights [O,K]: a convolution with a pixel for each row."""
-    shape = _pointwise(work.rows, work.depth, work.units)
+    shape = pointwise(work.rows, work.depth, work.units)
     return _replacement(shape, 0, work.rescale, weights, constants)
 
 
-def _pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
+def pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
+    """A 1x1 convolution of one row of pixels."""
     return ConvShape((1, 1, pixels, channels), filters, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1)
 
 
-def _flattened(shape: ConvShape) -> ConvShape:
+def flattened(shape: ConvShape) -> ConvShape:
     """A 1x1 convolution over whole words as one row of pixels, so that all of them pair up."""
     batch, height, width, channels = shape.x
     plain = shape.kernel == shape.strides == (1, 1) and not any(shape.pads)
     if plain and channels % 4 == 0:
-        return _pointwise(batch * height * width, channels, shape.out_channels)
+        return pointwise(batch * height * width, channels, shape.out_channels)
     return shape
 
 
@@ -56,7 +57,7 @@ def _replacement(
     channels = channel_constants(matrix, *constants, rescale)
     if packed is None or channels is None:
         return None
-    fields = _geometry(shape, zero_point, rescale)
+    fields = conv_fields(shape, zero_point, rescale, whole_words=True)
     return Replacement(
         "ec_dsp_conv",
         "edgecomp_dsp_conv.h",
@@ -66,12 +67,14 @@ def _replacement(
     )
 
 
-def _geometry(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
-    """Fields of `ec_dsp_conv_shape`."""
+def conv_fields(
+    shape: ConvShape, zero_point: int, rescale: Rescale, whole_words: bool = False
+) -> dict[str, int]:
+    """Fields of `ec_conv_shape`; with `whole_words` patches are read by words."""
     batch, height, width, channels = shape.x
     span = shape.kernel[1] * channels
-    # patches of no whole words are gathered by words, which must not leave the rows
-    padded = any(shape.pads) or span % 4 != 0
+    # what is read by words must not leave the rows
+    padded = any(shape.pads) or (whole_words and span % 4 != 0)
     return {
         "batch": batch,
         "height": height,
