@@ -27,7 +27,6 @@ MOVES = frozenset(
         "Expand",
         "Flatten",
         "Gather",
-        "Identity",
         "MaxPool",
         "Reshape",
         "Slice",
