@@ -134,7 +134,16 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--warmup", type=int, default=5, metavar="N", help="before them (%(default)s)"
     )
+    command.add_argument(
+        "--baseline",
+        choices=("onnxruntime", "tflite"),
+        help="a runtime that takes turns with the artifacts on this machine",
+    )
+    command.add_argument(
+        "--model", type=Path, metavar="MODEL", help="what the baseline runs, as in model.onnx"
+    )
     _add_link(command)
+    _add_model_options(command)
 
 
 def _add_artifact(command: argparse.ArgumentParser) -> None:

@@ -174,7 +174,14 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.bench import bench_files
 
     return bench_files(
-        options.artifacts, options.on, options.input, options.repeat, options.warmup, progress
+        options.artifacts,
+        options.on,
+        options.input,
+        options.repeat,
+        options.warmup,
+        options.baseline,
+        None if options.model is None else _model_file(options, options.model),
+        progress,
     )
 
 

@@ -58,7 +58,7 @@ class TfliteReference:
         self._outputs = graph.outputs
         self._stateful = any(operator.name == STATEFUL for operator in graph.operators)
         self._interpreter = self._opened()
-        self.inputs = tuple(_spec(d) for d in self._interpreter.get_input_details())
+        self.inputs = tuple(tensor_spec(d) for d in self._interpreter.get_input_details())
 
     def run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for one sample, as real values; variables start as they do in the file.
@@ -83,7 +83,7 @@ class TfliteReference:
             raise self._refusal(error) from error
         details = {d["index"]: d for d in interpreter.get_output_details()}
         return tuple(
-            from_program(interpreter.get_tensor(index), _spec(details[index]))
+            from_program(interpreter.get_tensor(index), tensor_spec(details[index]))
             for index in self._outputs
         )
 
@@ -96,7 +96,7 @@ class TfliteReference:
         details = {d["index"]: d for d in self._interpreter.get_tensor_details()}
         found = {}
         for index in self._made:
-            array, spec = self._interpreter.get_tensor(index), _spec(details[index])
+            array, spec = self._interpreter.get_tensor(index), tensor_spec(details[index])
             for name, turned in _forms(self._names[index], array).items():
                 found[name] = (turned, spec)
         return found
@@ -154,7 +154,7 @@ def _forms(name: str, array: Array) -> dict[str, Array]:
     return forms
 
 
-def _spec(detail: Mapping[str, Any]) -> TensorSpec:
+def tensor_spec(detail: Mapping[str, Any]) -> TensorSpec:
     """A tensor as its interpreter describes it; only integers of one scale stand for others."""
     scale, zero_point = detail["quantization"]
     dtype = np.dtype(detail["dtype"])

@@ -1,4 +1,4 @@
-"""`edgecomp bench`: artifacts measured where a link leads."""
+"""`edgecomp bench`: artifacts measured in turn where a link leads, and beside another runtime."""
 
 from __future__ import annotations
 
@@ -7,22 +7,87 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgecomp.baseline import Rival, rival_of
 from edgecomp.commands.counted import counted
+from edgecomp.commands.model_file import ModelFile
+from edgecomp.errors import EdgecompError, Reason
 from edgecomp.progress import Progress
-from edgecomp_runtime.links import bench_artifact
+from edgecomp_runtime.compare import Ratio, exact_ratio, measured_ratio
+from edgecomp_runtime.links import bench_artifacts
 from edgecomp_runtime.measure import Measurement
+
+PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What another runtime took on this machine.
+
+    Attributes:
+        name: of the runtime.
+        version: of the runtime.
+        samples_s: seconds of every timed inference.
+    """
+
+    name: str
+    version: str
+    samples_s: tuple[float, ...]
+
+    def percentile_s(self, percent: float) -> float:
+        """Seconds that `percent` of the inferences stay within."""
+        return float(np.percentile(self.samples_s, percent))
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys a measurement has too."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "latency_s": {f"p{percent}": self.percentile_s(percent) for percent in PERCENTILES},
+            "samples_s": list(self.samples_s),
+        }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One artifact.
+
+    Attributes:
+        path: the artifact.
+        measurement: what it took.
+        ratio: that over what the first artifact took; None for the first, where the one was
+            timed and the other counted, and of counts on different devices.
+        against_baseline: that over what the baseline took, if there is one.
+    """
+
+    path: Path
+    measurement: Measurement
+    ratio: Ratio | None
+    against_baseline: Ratio | None
 
 
 @dataclass(frozen=True)
 class Benched:
-    """What was measured, an artifact each."""
+    """What was measured: an entry for each artifact, and the baseline if there is one."""
 
-    measurements: tuple[tuple[Path, Measurement], ...]
+    entries: tuple[Entry, ...]
+    baseline: Baseline | None = None
 
     def to_json(self) -> Any:
         """The contract's keys and the file; a list of these when there are several artifacts."""
-        values = [{"file": str(path), **m.to_json()} for path, m in self.measurements]
+        values = [self._entry(entry) for entry in self.entries]
         return values[0] if len(values) == 1 else values
+
+    def _entry(self, entry: Entry) -> dict[str, Any]:
+        ratio, against = entry.ratio, entry.against_baseline
+        return {
+            "file": str(entry.path),
+            **entry.measurement.to_json(),
+            "ratio_to_first": None if ratio is None else ratio.to_json(),
+            "baseline": None if self.baseline is None else self.baseline.to_json(),
+            "ratio_to_baseline": None if against is None else against.to_json(),
+        }
 
 
 def bench_files(
@@ -31,23 +96,67 @@ def bench_files(
     data: Path | None,
     repeat: int,
     warmup: int,
+    baseline: str | None,
+    model: ModelFile | None,
     progress: Progress,
 ) -> Benched:
-    """Measure artifacts, one after another.
+    """Measure artifacts in turn, and another runtime with them.
 
     Args:
         artifacts: what to measure.
-        link: where, or None for what fits; see `edgecomp_runtime.links.bench_artifact`.
+        link: where, or None for what fits; see `edgecomp_runtime.links.bench_artifacts`.
         data: samples to measure with; by default made up.
         repeat: timed inferences of each.
         warmup: inferences before them.
+        baseline: a runtime of `edgecomp.baseline.RIVALS`, or None.
+        model: what the baseline runs.
         progress: who is told how far it is.
 
     Raises:
-        ArtifactError, InputError: what keeps one from being measured.
+        EdgecompError, ArtifactError, InputError: what keeps one from being measured.
     """
-    found = []
-    for path in artifacts:
-        with counted(progress, f"bench {path.name}") as tell:
-            found.append((path, bench_artifact(path, link, data, repeat, warmup, tell)))
-    return Benched(tuple(found))
+    rival = _rival(baseline, model)
+    timers = [] if rival is None else [rival.timer]
+    what = ", ".join(path.name for path in artifacts)
+    with counted(progress, f"bench {what}") as tell:
+        found = bench_artifacts(artifacts, link, data, repeat, warmup, tell, timers)
+    taken = None if rival is None else tuple(rival.seconds[warmup:])
+    entries = [
+        Entry(
+            path,
+            measurement,
+            None if index == 0 else _ratio(measurement, found[0]),
+            None if taken is None else _measured(measurement, taken),
+        )
+        for index, (path, measurement) in enumerate(zip(artifacts, found, strict=True))
+    ]
+    if rival is None or taken is None:
+        return Benched(tuple(entries))
+    return Benched(tuple(entries), Baseline(rival.name, rival.version, taken))
+
+
+def _rival(baseline: str | None, model: ModelFile | None) -> Rival | None:
+    if baseline is None:
+        return None
+    if model is None:
+        raise EdgecompError(
+            Reason(
+                "an artifact does not hold the model it was compiled from",
+                f"--baseline {baseline}",
+                "name the model with --model",
+            )
+        )
+    return rival_of(baseline, model.load())
+
+
+def _ratio(measurement: Measurement, first: Measurement) -> Ratio | None:
+    if measurement.device == first.device and measurement.instructions and first.instructions:
+        return exact_ratio(measurement.instructions, first.instructions)
+    return None if first.instructions else _measured(measurement, first.samples_s)
+
+
+def _measured(measurement: Measurement, others: Sequence[float]) -> Ratio | None:
+    """The ratio of what was timed in turn; None for a program that was not timed."""
+    if measurement.instructions is not None or len(measurement.samples_s) != len(others):
+        return None
+    return measured_ratio(measurement.samples_s, others)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from rich.table import Table
 from rich.text import Text
 
-from edgecomp.commands.bench import Benched
+from edgecomp.commands.bench import Benched, Entry
 from edgecomp.commands.demo import DemoResult, DeviceResult
 from edgecomp.commands.evaluate import Evaluated
 from edgecomp.commands.run import Ran
 from edgecomp.commands.verify import Verified
 from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import NONE, bytes_text, count_text, share_text, small_text
+from edgecomp_runtime.compare import EXACT, Ratio
 from edgecomp_runtime.measure import Measurement
 
 
@@ -55,9 +56,10 @@ def evaluation_lines(result: Evaluated) -> Lines:
 
 def bench_lines(result: Benched) -> Lines:
     """What was measured; a modelled figure says so on its own line."""
-    for path, measurement in result.measurements:
-        yield Text(str(path), style="bold")
-        yield facts(_measured(measurement))
+    for entry in result.entries:
+        measurement = entry.measurement
+        yield Text(str(entry.path), style="bold")
+        yield facts([*_measured(measurement), *_ratios(result, entry)])
         rows = [
             (op.name, op.op, count_text(op.instructions), count_text(op.cycles))
             for op in measurement.per_op
@@ -65,6 +67,29 @@ def bench_lines(result: Benched) -> Lines:
         ]
         if rows:
             yield table("", ("node", "operator", "instructions#", "cycles (modelled)#"), rows)
+
+
+def _ratios(result: Benched, entry: Entry) -> Pairs:
+    """What it took over what others took in the same turns."""
+    pairs = []
+    if entry.ratio is not None:
+        pairs.append(("ratio", f"{_ratio_text(entry.ratio)} of {result.entries[0].path}"))
+    baseline, against = result.baseline, entry.against_baseline
+    if baseline is not None:
+        median = small_text(baseline.percentile_s(50), "s")
+        pairs.append((baseline.name, f"{median} p50 (measured in turn, {baseline.version})"))
+    if baseline is not None and against is not None:
+        pairs.append(("ratio", f"{_ratio_text(against)} of {baseline.name}"))
+    return pairs
+
+
+def _ratio_text(ratio: Ratio) -> str:
+    if ratio.kind == EXACT:
+        return f"{ratio.median:.3f} (exact, instructions)"
+    return (
+        f"{ratio.median:.3f} (95 % {ratio.low:.3f} to {ratio.high:.3f}, "
+        f"turns {ratio.least:.3f} to {ratio.most:.3f})"
+    )
 
 
 def _measured(measurement: Measurement) -> Pairs:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp_runtime.artifact import open_artifact
+from edgecomp_runtime.compare import Timer
 from edgecomp_runtime.data import Samples, read_samples, write_outputs
 from edgecomp_runtime.energy import RaplMeter
 from edgecomp_runtime.engines import choose_engine
@@ -23,7 +26,7 @@ from edgecomp_runtime.measure import (
     WARMUP,
     Measurement,
     Progress,
-    bench,
+    bench_in_turn,
     measurement_from_json,
 )
 from edgecomp_runtime.preprocess import Preprocess
@@ -31,6 +34,8 @@ from edgecomp_runtime.remote import SCHEME, RemoteHost, run_there
 from edgecomp_runtime.session import Session
 
 PathLike = os.PathLike[str]
+ROUNDS = 5
+"""How often artifacts take turns where each turn is a connection to another host."""
 _ARTIFACT, _INPUT, _RESULT = "program.edge", "input.npz", "result"
 
 
@@ -51,7 +56,7 @@ def bench_artifact(
     Args:
         path: the artifact.
         link: "native:", "unicorn:", "qemu:", "ssh://user@host:port", or None for what fits.
-        data: an .npz file of samples; by default `measure.example_inputs`.
+        data: an .npz file of samples; by default `examples.example_inputs`.
         repeat: timed inferences.
         warmup: inferences before them.
         progress: called with inferences done and in all.
@@ -59,12 +64,45 @@ def bench_artifact(
     Raises:
         ArtifactError, InputError: what keeps it from being measured.
     """
+    return bench_artifacts([path], link, data, repeat, warmup, progress)[0]
+
+
+def bench_artifacts(
+    paths: Sequence[str | PathLike],
+    link: str | None = None,
+    data: str | PathLike | None = None,
+    repeat: int = REPEAT,
+    warmup: int = WARMUP,
+    progress: Progress = _silent,
+    rivals: Sequence[Timer] = (),
+) -> list[Measurement]:
+    """Measure the artifacts at `paths` in turn, A B A B ...
+
+    On this machine every other inference is another artifact's; through ssh they take turns of
+    `repeat` / `ROUNDS` inferences.
+
+    Args:
+        paths: the artifacts.
+        link, data, repeat, warmup, progress: as for `bench_artifact`.
+        rivals: programs of another kind that take turns with them on this machine.
+
+    Raises:
+        ArtifactError, InputError: what keeps one of them from being measured.
+    """
     if link is not None and link.startswith(SCHEME):
-        return _bench_there(path, RemoteHost.parse(link), data, repeat, warmup)
-    artifact = open_artifact(path)
-    samples = None if data is None else list(_read(data, artifact.manifest))
-    with Session(artifact, choose_engine(artifact, link)) as session:
-        return bench(session, samples, repeat, warmup, RaplMeter.find(), progress)
+        if rivals:
+            raise InputError(f"{link}: a baseline is timed on this machine; leave --on out")
+        return _bench_all_there(paths, RemoteHost.parse(link), data, repeat, warmup)
+    artifacts = [open_artifact(path) for path in paths]
+    samples = [None if data is None else list(_read(data, a.manifest)) for a in artifacts]
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(Session(artifact, choose_engine(artifact, link)))
+            for artifact in artifacts
+        ]
+        return bench_in_turn(
+            sessions, samples, repeat, warmup, RaplMeter.find(), progress, rivals=rivals
+        )
 
 
 def run_artifact(
@@ -124,6 +162,25 @@ def run_all(
 def _read(data: str | PathLike, manifest: Manifest) -> Samples:
     spec = manifest.preprocess
     return read_samples(data, manifest.inputs, None if spec is None else Preprocess.parse(spec))
+
+
+def _bench_all_there(
+    paths: Sequence[str | PathLike],
+    host: RemoteHost,
+    data: str | PathLike | None,
+    repeat: int,
+    warmup: int,
+) -> list[Measurement]:
+    """A measurement for each artifact, of all the rounds it took part in."""
+    if len(paths) == 1 or repeat < 1:
+        return [_bench_there(path, host, data, repeat, warmup) for path in paths]
+    rounds = min(ROUNDS, repeat)
+    repeats = [repeat // rounds + (index < repeat % rounds) for index in range(rounds)]
+    found = [[_bench_there(path, host, data, n, warmup) for path in paths] for n in repeats]
+    return [
+        replace(turns[0], samples_s=tuple(s for turn in turns for s in turn.samples_s))
+        for turns in zip(*found)
+    ]
 
 
 def _bench_there(

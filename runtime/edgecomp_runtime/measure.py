@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgecomp_runtime.compare import Timer, in_turn
 from edgecomp_runtime.energy import (
     MEASURED,
     MODELLED,
@@ -21,8 +22,9 @@ from edgecomp_runtime.energy import (
 )
 from edgecomp_runtime.engines import CountingEngine, Counts, TimingEngine
 from edgecomp_runtime.errors import InputError
+from edgecomp_runtime.examples import example_inputs
 from edgecomp_runtime.host import Environment, environment
-from edgecomp_runtime.manifest import Manifest, TensorSpec
+from edgecomp_runtime.manifest import Manifest
 from edgecomp_runtime.session import Session
 
 Array = npt.NDArray[Any]
@@ -155,71 +157,81 @@ def bench(
         InputError: there are no samples, `repeat` or `warmup` cannot be, or a sample does not
             fit the program.
     """
-    if repeat < 1 or warmup < 0:
-        raise InputError("bench: repeat is at least 1 and warmup at least 0")
-    manifest = session.artifact.manifest
-    if samples is None:
-        samples = [example_inputs(manifest.inputs)]
-    if not samples:
-        raise InputError("bench: there are no samples")
-    engine = session.engine
-    if isinstance(engine, CountingEngine):
-        progress(0, 1)
-        counts = engine.count(session.prepare(samples[0])[0])
-        progress(1, 1)
-        return _emulated(manifest, engine.name, counts)
-    if isinstance(engine, TimingEngine):
-        prepared = [session.prepare(sample)[0] for sample in samples]
-        latencies = _timed(engine, prepared, repeat, warmup, progress)
-        energy = (
-            modelled_energy(manifest.profile, float(np.percentile(latencies, 50)))
-            if meter is None
-            else measured_energy(meter, lambda: engine.latency(prepared[0]))
-        )
-        return _native(manifest, engine.name, latencies, warmup, energy)
-    raise InputError(f"bench: the engine {engine.name} neither times nor counts")
+    return bench_in_turn([session], [samples], repeat, warmup, meter, progress)[0]
 
 
-def example_inputs(specs: Sequence[TensorSpec]) -> list[Array]:
-    """One sample for programs whose time does not depend on it: the same on every call.
-
-    Quantized inputs span their whole range and float inputs are normally distributed; integers
-    without a scale, which may index a table, are 0.
+def bench_in_turn(
+    sessions: Sequence[Session],
+    samples: Sequence[Sequence[Sequence[Array]] | None],
+    repeat: int = REPEAT,
+    warmup: int = WARMUP,
+    meter: RaplMeter | None = None,
+    progress: Progress = lambda done, total: None,
+    rivals: Sequence[Timer] = (),
+) -> list[Measurement]:
+    """Measure several programs; those on real silicon in turn, A B A B ...
 
     Args:
-        specs: the program's inputs.
+        sessions, samples: as for `bench`, an entry for each program.
+        repeat, warmup: of each program.
+        meter: as for `bench`.
+        progress: called with inferences done and in all.
+        rivals: programs of another kind, which take turns with the others.
 
     Returns:
-        One raw array for each input.
+        A measurement for each session. What rivals took, they know themselves.
+
+    Raises:
+        InputError: as for `bench`.
     """
-    generator = np.random.default_rng(0)
-    return [_example(spec, generator) for spec in specs]
+    if repeat < 1 or warmup < 0:
+        raise InputError("bench: repeat is at least 1 and warmup at least 0")
+    found: dict[int, Measurement] = {}
+    timed: list[_Timed] = []
+    for index, (session, given) in enumerate(zip(sessions, samples)):
+        engine, manifest = session.engine, session.artifact.manifest
+        given = [example_inputs(manifest.inputs)] if given is None else given
+        if not given:
+            raise InputError("bench: there are no samples")
+        if isinstance(engine, CountingEngine):
+            progress(0, 1)
+            counts = engine.count(session.prepare(given[0])[0])
+            progress(1, 1)
+            found[index] = _emulated(manifest, engine.name, counts)
+        elif isinstance(engine, TimingEngine):
+            prepared = [session.prepare(sample)[0] for sample in given]
+            timed.append(_Timed(index, manifest, engine, prepared))
+        else:
+            raise InputError(f"bench: the engine {engine.name} neither times nor counts")
+    timers = [*(one.latency for one in timed), *rivals]
+    seconds = in_turn(timers, repeat, warmup, progress) if timers else []
+    for one, latencies in zip(timed, seconds):
+        found[one.index] = one.measurement(latencies, warmup, meter)
+    return [found[index] for index in range(len(sessions))]
 
 
-def _example(spec: TensorSpec, generator: np.random.Generator) -> Array:
-    dtype = np.dtype(spec.dtype)
-    if spec.scale is not None:
-        limits = np.iinfo(dtype)
-        return generator.integers(limits.min, limits.max, spec.shape, dtype, endpoint=True)
-    if dtype.kind == "f":
-        return generator.standard_normal(spec.shape).astype(dtype)
-    return np.zeros(spec.shape, dtype)
+@dataclass(frozen=True)
+class _Timed:
+    """A program on real silicon, and the program's own values of its samples."""
 
+    index: int
+    manifest: Manifest
+    engine: TimingEngine
+    samples: Sequence[list[Array]]
 
-def _timed(
-    engine: TimingEngine,
-    samples: Sequence[list[Array]],
-    repeat: int,
-    warmup: int,
-    progress: Progress,
-) -> list[float]:
-    latencies = []
-    for turn in range(warmup + repeat):
-        latency = engine.latency(samples[turn % len(samples)])
-        if turn >= warmup:
-            latencies.append(latency)
-        progress(turn + 1, warmup + repeat)
-    return latencies
+    def latency(self, turn: int) -> float:
+        """Seconds of one inference."""
+        return self.engine.latency(self.samples[turn % len(self.samples)])
+
+    def measurement(
+        self, latencies: Sequence[float], warmup: int, meter: RaplMeter | None
+    ) -> Measurement:
+        """What was measured; energy is measured after that, by the first sample."""
+        if meter is None:
+            energy = modelled_energy(self.manifest.profile, float(np.percentile(latencies, 50)))
+        else:
+            energy = measured_energy(meter, lambda: self.engine.latency(self.samples[0]))
+        return _native(self.manifest, self.engine.name, latencies, warmup, energy)
 
 
 def _native(

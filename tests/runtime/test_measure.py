@@ -10,9 +10,10 @@ import pytest
 from edgecomp_runtime import InputError, Session, open_artifact
 from edgecomp_runtime.energy import RaplMeter
 from edgecomp_runtime.engines import Counts
+from edgecomp_runtime.examples import example_inputs
 from edgecomp_runtime.host import environment
 from edgecomp_runtime.manifest import TensorSpec
-from edgecomp_runtime.measure import bench, example_inputs, measurement_from_json
+from edgecomp_runtime.measure import bench, measurement_from_json
 
 
 class _Counting:
