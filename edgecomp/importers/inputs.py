@@ -85,12 +85,12 @@ def _wrong_type(value: onnx.ValueInfoProto) -> Iterator[Reason]:
 def _dims(value: onnx.ValueInfoProto) -> Dims | None:
     """The dimensions in the file; None when not even their number is known.
 
-    Exporters write sizes of 0 and below for "unknown".
+    Exporters write sizes of 0 and below, and the symbol "?", for "unknown".
     """
     if not value.type.tensor_type.HasField("shape"):
         return None
     return [
-        dim.dim_value if dim.dim_value > 0 else (dim.dim_param or None)
+        dim.dim_value if dim.dim_value > 0 else (dim.dim_param.strip("?") or None)
         for dim in value.type.tensor_type.shape.dim
     ]
 

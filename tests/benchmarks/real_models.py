@@ -37,6 +37,8 @@ from edgecomp_runtime.session import Session
 
 RESULTS = Path(__file__).parent / "results" / "real_models.json"
 PACKAGES = ("edgecomp", "apache-tvm", "ziglang", "onnxruntime", "onnx")
+SMALLEST = 1e-3
+"""Errors are relative to an output's largest value, or to this where all are smaller."""
 ONNX_PACKAGE = "onnx"
 """A case of this package is in the installed package's own data."""
 
@@ -187,7 +189,7 @@ def measure(case: Case, folder: Path) -> Row:
         expected = REFERENCES[path.suffix](path, model, case, inputs)
         pairs = list(zip(outputs.values(), expected, strict=True))
     errors = [float(np.abs(got - want).max(initial=0)) for got, want in pairs]
-    sizes = [float(np.abs(want).max(initial=0)) or 1.0 for _, want in pairs]
+    sizes = [max(float(np.abs(want).max(initial=0)), SMALLEST) for _, want in pairs]
     integer = sum(op.where == "integer" for op in manifest.ops)
     return Row(
         case.name,
