@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvWork
 from edgecomp_targets.cortex_m.dsp_conv import conv_fields
+from edgecomp_targets.cortex_m.dsp_weights import quads
 from edgecomp_targets.cortex_m.mve_conv import filled
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
@@ -36,11 +37,14 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
     ordered = np.stack([row.reshape(-1, CHANNELS_AT_ONCE)[:, ORDER] for row in rows], axis=1)
     fields = conv_fields(shape, work.input_zero_point, work.rescale)
     fields["out_zero_point"] = work.rescale.zero_point
+    if shape.x[3] % CHANNELS_AT_ONCE:
+        # sixteen channels are read where there are fewer: not from the end of the input
+        fields["padded_width"] = shape.pads[1] + shape.x[2] + shape.pads[3]
     row_bytes = fields["padded_width"] * fields["channels"] * fields["kernel_height"]
     return Replacement(
         "ec_mve_depthwise",
         "edgecomp_mve_depthwise.h",
         (0,),
         {"weights": taps, "constants": ordered, "geometry": geometry(fields)},
-        max(1, -(-row_bytes // 4)),
+        quads(row_bytes + CHANNELS_AT_ONCE),
     )

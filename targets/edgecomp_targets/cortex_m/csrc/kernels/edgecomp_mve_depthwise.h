@@ -22,34 +22,47 @@ EC_INLINE int32x4_t ec_mve_steps(int32x4_t sums, const ec_mve_sixteen *c, int32_
   return ec_mve_multiply_down(sums, vldrwq_s32(c->multiplier + at), vldrwq_s32(c->shift + at));
 }
 
-/* One pixel of at most sixteen channels. */
-EC_INLINE void ec_mve_depthwise_sixteen(const int8_t *const rows[3], int32_t channels,
+/* Sums of sixteen channels, in the order above. */
+typedef struct {
+  int32x4_t a, b, c, d;
+} ec_mve_sums;
+
+EC_INLINE void ec_mve_widen(ec_mve_sums *s, int16x8_t even, int16x8_t odd) {
+  s->a = vaddq_s32(s->a, vmovlbq_s16(even));
+  s->b = vaddq_s32(s->b, vmovltq_s16(even));
+  s->c = vaddq_s32(s->c, vmovlbq_s16(odd));
+  s->d = vaddq_s32(s->d, vmovltq_s16(odd));
+}
+
+/* Two taps, the weights of which follow each other. */
+EC_INLINE void ec_mve_two_taps(ec_mve_sums *s, const int8_t *first, const int8_t *second,
+                               const int8_t *weights) {
+  int8x16_t x = vldrbq_s8(first), w = vldrbq_s8(weights);
+  int16x8_t even = vmullbq_int_s8(x, w), odd = vmulltq_int_s8(x, w);
+  x = vldrbq_s8(second);
+  w = vldrbq_s8(weights + 16);
+  even = vaddq_s16(even, vmullbq_int_s8(x, w));
+  odd = vaddq_s16(odd, vmulltq_int_s8(x, w));
+  ec_mve_widen(s, even, odd);
+}
+
+/* One pixel of at most sixteen channels; `row` and the two after it have room for sixteen. */
+EC_INLINE void ec_mve_depthwise_sixteen(const int8_t *row, int32_t pitch, int32_t channels,
                                         const int8_t *weights, const ec_mve_sixteen *c,
                                         int32_t zero_point, mve_pred16_t inside, int8_t *out) {
-  int32x4_t a = vldrwq_s32(c->bias), b = vldrwq_s32(c->bias + 4);
-  int32x4_t d = vldrwq_s32(c->bias + 8), e = vldrwq_s32(c->bias + 12);
-  int16x8_t even = vdupq_n_s16(0), odd = vdupq_n_s16(0);
-  for (int32_t tap = 0; tap < 9; ++tap, weights += 16) {
-    const int8x16_t x = vldrbq_z_s8(rows[tap / 3] + (tap % 3) * channels, inside);
-    const int8x16_t w = vldrbq_s8(weights);
-    if (tap & 1) {
-      even = vaddq_s16(even, vmullbq_int_s8(x, w));
-      odd = vaddq_s16(odd, vmulltq_int_s8(x, w));
-    } else {
-      even = vmullbq_int_s8(x, w);
-      odd = vmulltq_int_s8(x, w);
-    }
-    if (tap == 8 || (tap & 1)) {
-      a = vaddq_s32(a, vmovlbq_s16(even));
-      b = vaddq_s32(b, vmovltq_s16(even));
-      d = vaddq_s32(d, vmovlbq_s16(odd));
-      e = vaddq_s32(e, vmovltq_s16(odd));
-    }
-  }
-  even = vqmovnbq_s32(even, ec_mve_steps(a, c, 0));
-  even = vqmovntq_s32(even, ec_mve_steps(b, c, 4));
-  odd = vqmovnbq_s32(odd, ec_mve_steps(d, c, 8));
-  odd = vqmovntq_s32(odd, ec_mve_steps(e, c, 12));
+  const int8_t *const next = row + pitch, *const last = next + pitch;
+  ec_mve_sums s = {vldrwq_s32(c->bias), vldrwq_s32(c->bias + 4), vldrwq_s32(c->bias + 8),
+                   vldrwq_s32(c->bias + 12)};
+  ec_mve_two_taps(&s, row, row + channels, weights);
+  ec_mve_two_taps(&s, row + 2 * channels, next, weights + 32);
+  ec_mve_two_taps(&s, next + channels, next + 2 * channels, weights + 64);
+  ec_mve_two_taps(&s, last, last + channels, weights + 96);
+  const int8x16_t x = vldrbq_s8(last + 2 * channels), w = vldrbq_s8(weights + 128);
+  ec_mve_widen(&s, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+  int16x8_t even = vqmovnbq_s32(vdupq_n_s16(0), ec_mve_steps(s.a, c, 0));
+  even = vqmovntq_s32(even, ec_mve_steps(s.b, c, 4));
+  int16x8_t odd = vqmovnbq_s32(vdupq_n_s16(0), ec_mve_steps(s.c, c, 8));
+  odd = vqmovntq_s32(odd, ec_mve_steps(s.d, c, 12));
   int8x16_t steps = vqmovnbq_s16(vdupq_n_s8(0), vqaddq_n_s16(even, (int16_t)zero_point));
   steps = vqmovntq_s16(steps, vqaddq_n_s16(odd, (int16_t)zero_point));
   vstrbq_p_s8(out, steps, inside);
@@ -91,10 +104,10 @@ EC_NOINLINE void ec_mve_depthwise_row(const int8_t *source, int32_t pitch, const
   const mve_pred16_t inside = vctp8q((uint32_t)count);
 #endif
   EC_ROLLED for (int32_t w = m->conv.out_width; w > 0; --w, source += step, y += channels) {
-    const int8_t *const rows[3] = {source, source + pitch, source + 2 * pitch};
 #if EC_MVE
-    ec_mve_depthwise_sixteen(rows, channels, weights, c, m->out_zero_point, inside, y);
+    ec_mve_depthwise_sixteen(source, pitch, channels, weights, c, m->out_zero_point, inside, y);
 #else
+    const int8_t *const rows[3] = {source, source + pitch, source + 2 * pitch};
     for (int32_t i = 0; i < count && i < 16; ++i) {
       y[i] = ec_mve_depthwise_one(rows, channels, weights, c, m->out_zero_point, i);
     }
@@ -103,7 +116,7 @@ EC_NOINLINE void ec_mve_depthwise_row(const int8_t *source, int32_t pitch, const
 }
 
 /* NHWC. `weights` are nine taps of sixteen channels, then the next sixteen; `scratch` has the rows of a
- * kernel with their border. */
+ * kernel with their border, and room for fifteen more bytes: what is not read in place may be read over. */
 EC_NOINLINE void ec_mve_depthwise(const int8_t *x, const int8_t *weights, const int32_t *constants,
                                   const int32_t *shape, int8_t *y, int32_t *scratch) {
   const ec_mve_depthwise_shape *const m = (const ec_mve_depthwise_shape *)(const void *)shape;
