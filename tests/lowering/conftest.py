@@ -78,3 +78,43 @@ def compile_kernels(
         ]
 
     return compile_all
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One operator in both worlds.
+
+    Attributes:
+        func, schedule_as: the kernel and the name of its schedule.
+        op: a single-operator TFLite model.
+        inputs: what both read.
+        constants: what the kernel reads after them.
+    """
+
+    func: Any
+    schedule_as: str
+    op: Any
+    inputs: tuple[Array, ...]
+    constants: tuple[Array, ...] = ()
+
+
+@pytest.fixture(scope="session")
+def trial() -> type[Trial]:
+    """The class that `expect_tflite` takes."""
+    return Trial
+
+
+@pytest.fixture(scope="session")
+def expect_tflite(
+    compile_kernels: Callable[[Sequence[tuple[Any, str]]], list[Compiled]],
+) -> Callable[[Sequence[Trial]], None]:
+    """`expect_tflite(trials)`: every kernel gives the bits of TFLite's reference kernel."""
+
+    def expect(trials: Sequence[Trial]) -> None:
+        kernels = compile_kernels([(trial.func, trial.schedule_as) for trial in trials])
+        for kernel, one in zip(kernels, trials, strict=True):
+            want = one.op.run(*one.inputs)
+            got = kernel(*one.inputs, *one.constants)
+            np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+    return expect
