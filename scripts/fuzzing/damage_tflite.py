@@ -7,6 +7,7 @@ its vtable, which lists where in the table each field lies (FlatBuffers internal
 from __future__ import annotations
 
 import collections
+import functools
 import random
 import struct
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Field:
 def damage_tflite(content: bytes, choose: random.Random) -> bytes:
     """`content` with one, two or four fields of its tables changed."""
     damaged = bytearray(content)
-    fields = list(_fields(content))
+    fields = _all_fields(content)
     for _ in range(choose.choice((1, 1, 2, 4))):
         if fields:
             _damage_field(damaged, choose.choice(fields), choose)
@@ -53,6 +54,11 @@ def _damage_field(content: bytearray, field: Field, choose: random.Random) -> No
     near = (_word(content, place) + choose.choice((-8, -4, -1, 1, 4, 8))) % 2**32
     words = (*WORDS, len(content), len(content) - place, near, near, near)
     struct.pack_into("<I", content, place, choose.choice(words))
+
+
+@functools.lru_cache(maxsize=64)
+def _all_fields(content: bytes) -> tuple[Field, ...]:
+    return tuple(_fields(content))
 
 
 def _fields(content: bytes) -> Iterator[Field]:

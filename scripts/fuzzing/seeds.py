@@ -34,8 +34,8 @@ ONNX_TEXTS: Mapping[str, str] = {
         [cell] y, h, c = LSTM<hidden_size=3>(x, lw, lr, lb) }""",
     "loop": _NEW + """g (float[1,4] x) => (float[1,4] y) {
         n = Constant<value=int64{3}>() t = Constant<value=bool{1}>()
-        y = Loop(n, t, x)<body = b (int64 i, bool go, float[1,4] v) => (bool on, float[1,4] w) {
-            on = Identity(go) w = Add(v, v) }> }""",
+        l = Loop(n, t, x)<body = b (int64 i, bool go, float[1,4] v) => (bool on, float[1,4] w) {
+            on = Identity(go) w = Add(v, v) }> z = Mul(l, l) y = Add(x, x) }""",
     "function": _OWN + """g (float[1,4] x) => (float[1,4] y) { [call] y = mine.twice(x) }
         <domain: "mine", opset_import: ["" : 17]> twice (a) => (b) { b = Add(a, a) }""",
     "shapes": _NEW + """g (float[1,6,4] x) => (float[a,b] y) {
@@ -45,6 +45,19 @@ ONNX_TEXTS: Mapping[str, str] = {
         g = Gather<axis=0>(q, one) i = Resize<mode="nearest">(x, , , sizes) f = Flatten(i)
         o = Range(r0, r1, r2) wh = Where(k, one1, one1) v = Tile(wh, one)
         y = Identity(f) }""",
+    "integer": _NEW + """g (uint8[1,3,8,8] x, float[2,4] z) => (uint8[a,b,c,d] y, float[a,b] o) {
+        [conv] y = QLinearConv<pads=[1,1,1,1]>(x, sc, zu, qw, sc4, zp4, sc, zu)
+        d, ds, dz = DynamicQuantizeLinear(z) [mm] i = MatMulInteger(d, qm, dz)
+        f = Cast<to=1>(i) o = Mul(f, ds) }""",
+    "attention": _NEW + """g (float[1,4,8] x) => (float[a,b,c] y) {
+        n = LayerNormalization(x, rw, rw) q = MatMul(n, aw) kk = MatMul(n, aw)
+        kt = Transpose<perm=[0,2,1]>(kk) s1 = MatMul(q, kt) p = Softmax<axis=-1>(s1)
+        v = MatMul(p, q) e = Erf(v) y = Add(e, x) }""",
+    "upsampling": _NEW + """g (float[1,3,8,8] x) => (float[a,b,c,d] y) {
+        t = ConvTranspose<strides=[2,2]>(x, wt) h = HardSwish(t)
+        r = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(h, , scales)
+        g1, g2 = Split<axis=1>(r) w1 = Where(k, g1, g2) a = GlobalAveragePool(w1)
+        y = DepthToSpace<blocksize=1>(a) }""",
 }  # fmt: skip
 
 CONSTANTS: Mapping[str, npt.NDArray[Any]] = {
@@ -66,6 +79,14 @@ CONSTANTS: Mapping[str, npt.NDArray[Any]] = {
     "r1": np.array(9),
     "r2": np.array(2),
     "k": np.array([True]),
+    "zu": np.array(3, np.uint8),
+    "qw": np.ones((4, 3, 3, 3), np.int8),
+    "sc4": np.full(4, 0.25, np.float32),
+    "zp4": np.zeros(4, np.int8),
+    "qm": np.ones((4, 5), np.int8),
+    "aw": np.ones((8, 8), np.float32),
+    "wt": np.ones((3, 4, 2, 2), np.float32),
+    "scales": np.array([1, 1, 2, 2], np.float32),
 }
 
 

@@ -82,7 +82,7 @@ def test_damaged_onnx_fields(
     check(damage_onnx(choose.choice(onnx_files), choose), tmp_path / "model.onnx", judge)
 
 
-@bounded(350)
+@bounded(250)
 @given(choose=CHOICES)
 def test_damaged_tflite_fields(
     choose: random.Random, tflite_files: list[bytes], judge: Judge, tmp_path: Path
@@ -90,7 +90,7 @@ def test_damaged_tflite_fields(
     check(damage_tflite(choose.choice(tflite_files), choose), tmp_path / "model.tflite", judge)
 
 
-@bounded(1000)
+@bounded(700)
 @given(choose=CHOICES, kind=st.sampled_from(["onnx", "tflite"]))
 def test_damaged_bytes(
     choose: random.Random,
