@@ -31,6 +31,7 @@ def expand_resize(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
     transform = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     if _stays(node, shape, mode, transform):
         return None
+    _refuse_large(node, shape, result)
     scales = _scales(node, shape, result)
     value, outside = source, None
     for axis in range(len(shape)):
@@ -58,6 +59,28 @@ def expand_resize(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
 
 
 _CROP = "tf_crop_and_resize"
+
+MAX_LENGTH = 2**16
+"""Elements along a resized axis: each has its place in the source, and there a row of weights."""
+
+MAX_WEIGHTS = 2**24
+"""Weights of one axis, and elements of a mask of what lies outside."""
+
+
+def _refuse_large(node: ir.Node, shape: tuple[int, ...], result: tuple[int, ...]) -> None:
+    """Refuse sizes for which the tables made here would not fit in memory."""
+    resized = [(old, new) for old, new in zip(shape, result, strict=True) if old != new]
+    crops = node.attributes.get_string("coordinate_transformation_mode", "half_pixel") == _CROP
+    if any(new > MAX_LENGTH or old * new > MAX_WEIGHTS for old, new in resized) or (
+        crops and math.prod(result) > MAX_WEIGHTS
+    ):
+        raise EdgecompError(
+            Reason(
+                f"Resize from {list(shape)} to {list(result)} is larger than what is handled",
+                str(node.name),
+                "give smaller input shapes",
+            )
+        )
 
 
 def _stays(node: ir.Node, shape: tuple[int, ...], mode: str, transform: str) -> bool:

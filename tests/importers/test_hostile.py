@@ -102,6 +102,9 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "2^40 filled.onnx": lambda: huge("ConstantOfShape(n)"),
     "2^40 tiles.onnx": lambda: huge("Tile(o, n)"),
     "2^40 expanded.onnx": lambda: huge("Expand(o, n)"),
+    "2^30 resized.onnx": lambda: text(
+        f"n = Constant<value=int64[1]{{{2**30}}}>() r = Resize(x, , , n) y = ReduceSum(r)"
+    ),
     "parent.onnx": lambda: external("../secret.bin"),
     "absolute.onnx": lambda: external("/etc/passwd"),
     "symlink.onnx": lambda: external("link.bin"),
