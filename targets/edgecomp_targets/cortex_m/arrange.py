@@ -10,8 +10,16 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvWork, DenseWork
 from edgecomp.lowering.kernels.elementwise import AddWork
+from edgecomp.lowering.kernels.pool import MeanWork
 from edgecomp.program import Call, Kernel, Program
-from edgecomp_targets.cortex_m import dsp_add, dsp_conv, dsp_depthwise, mve_conv, mve_depthwise
+from edgecomp_targets.cortex_m import (
+    dsp_add,
+    dsp_conv,
+    dsp_depthwise,
+    dsp_mean,
+    mve_conv,
+    mve_depthwise,
+)
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
 
@@ -24,6 +32,7 @@ DSP_RULES: Rules = {
     ("dense", DenseWork): dsp_conv.dense,
     ("depthwise_conv2d", ConvWork): dsp_depthwise.depthwise,
     ("elementwise", AddWork): dsp_add.add,
+    ("pool2d", MeanWork): dsp_mean.mean,
 }
 
 MVE_RULES: Rules = {

@@ -99,9 +99,13 @@ def conv_fields(
 
 
 def _scratch_words(fields: dict[str, int]) -> int:
-    """Two expanded patches and a block, the rows of a kernel with their border, two byte patches."""
+    """Two expanded patches with a block, rows with their border, two patches of bytes."""
     if fields["padded_width"] == 0:
-        return fields["quads"] * (4 if fields["out_width"] > 1 else 2) + BLOCK_WORDS
-    row_bytes = fields["padded_width"] * fields["channels"]
-    words = fields["quads"] * 4 + BLOCK_WORDS + quads(row_bytes * fields["kernel_height"] + 4)
-    return words + 2 * (fields["quads"] + 1) * (fields["span"] % 4 != 0)
+        pixels = fields["out_width"] * fields["out_height"]
+        return fields["quads"] * (4 if pixels > 1 else 2) + BLOCK_WORDS
+    rows = fields["kernel_height"]
+    if fields["out_width"] % 2 and fields["out_height"] > 1:
+        rows += fields["stride_height"]
+    row_words = quads(fields["padded_width"] * fields["channels"] * rows + 4)
+    byte_patches = 2 * (fields["quads"] + 1) * (fields["span"] % 4 != 0)
+    return fields["quads"] * 4 + BLOCK_WORDS + row_words + byte_patches

@@ -12,7 +12,7 @@ from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 
 # A band of rows is as high as its planes fit this, and two output rows at least.
-SCRATCH_BYTES = 1024
+SCRATCH_BYTES = 768
 CHANNELS_AT_ONCE = 4
 
 Array = npt.NDArray[Any]
@@ -26,6 +26,7 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         shape.kernel != (3, 3)
         or shape.dilations != (1, 1)
         or shape.strides not in ((1, 1), (2, 2))
+        or shape.pads[1] > 1
         or shape.out_channels != channels
         or channels % CHANNELS_AT_ONCE
     ):
@@ -62,8 +63,11 @@ def _geometry(work: ConvWork) -> dict[str, int]:
     shape = work.shape
     batch, height, width, channels = shape.x
     stride, words, out_height = shape.strides[0], _words(shape), shape.output_extent(0)
+    lead = shape.pads[1]
+    whole = min((width - lead) // 2, words - lead)
     rows = SCRATCH_BYTES // (4 * words * CHANNELS_AT_ONCE)
-    band = min(out_height, max(2, (rows - 3) // stride + 1))
+    bands = -(-out_height // max(2, (rows - 3) // stride + 1))
+    band = -(-out_height // bands)
     return {
         "batch": batch,
         "height": height,
@@ -73,7 +77,9 @@ def _geometry(work: ConvWork) -> dict[str, int]:
         "out_width": shape.output_extent(1),
         "stride": stride,
         "pad_top": shape.pads[0],
-        "pad_left": shape.pads[1],
+        "lead": lead,
+        "whole": whole,
+        "tail": int((width - lead) % 2 == 1 and lead + whole < words),
         "words": words,
         "band": band,
         "rows": (band - 1) * stride + 3,

@@ -16,11 +16,11 @@ typedef struct {
   ec_output_range range;
 } ec_conv_shape;
 
-/* The input rows of one output row with their border, `pitch` bytes apart. */
-EC_NOINLINE void ec_pad_rows(const int8_t *image, int8_t *rows, const ec_conv_shape *s,
-                                 int32_t top, int32_t pitch) {
+/* `count` input rows from `top` on with their border, `pitch` bytes apart. */
+EC_NOINLINE void ec_pad_rows(const int8_t *image, int8_t *rows, const ec_conv_shape *s, int32_t top,
+                             int32_t count, int32_t pitch) {
   const int32_t bytes = s->width * s->channels, left = s->pad_left * s->channels;
-  for (int32_t k = 0; k < s->kernel_height; ++k, rows += pitch) {
+  for (int32_t k = 0; k < count; ++k, rows += pitch) {
     const int32_t row = top + k;
     if (row < 0 || row >= s->height) {
       ec_fill(rows, (int)s->zero_point, (size_t)pitch);

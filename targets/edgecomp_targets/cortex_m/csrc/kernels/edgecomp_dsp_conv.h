@@ -13,15 +13,14 @@ EC_INLINE void ec_dsp_gather(int8_t *patch, const int8_t *source, const ec_conv_
   }
 }
 
-/* Expand the patches that begin at `source` and, when `two`, one stride further. */
-EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source, int two,
+/* Expand the patch that begins at `source` and, unless `apart` is 0, the one so many bytes further. */
+EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source, int32_t apart,
                               const ec_conv_shape *s, int32_t pitch) {
-  const int32_t step = s->stride_width * s->channels;
   if (s->span & 3) {
     int8_t *const second = bytes + 4 * s->quads + 4;
     ec_dsp_gather(bytes, source, s, pitch);
-    if (two) {
-      ec_dsp_gather(second, source + step, s, pitch);
+    if (apart) {
+      ec_dsp_gather(second, source + apart, s, pitch);
       ec_dsp_expand_two(to, bytes, second, s->quads);
     } else {
       ec_dsp_expand(to, bytes, s->quads);
@@ -29,43 +28,81 @@ EC_INLINE void ec_dsp_patches(uint32_t *to, int8_t *bytes, const int8_t *source,
     return;
   }
   for (int32_t k = 0; k < s->kernel_height; ++k, source += pitch) {
-    to = two ? ec_dsp_expand_two(to, source, source + step, s->span >> 2)
-             : ec_dsp_expand(to, source, s->span >> 2);
+    to = apart ? ec_dsp_expand_two(to, source, source + apart, s->span >> 2)
+               : ec_dsp_expand(to, source, s->span >> 2);
+  }
+}
+
+/* What stays the same for all pixels of a convolution. */
+typedef struct {
+  const ec_conv_shape *shape;
+  const uint32_t *weights;
+  const ec_dsp_channel *channel;
+  uint32_t *expanded;
+  int8_t *bytes;
+  int32_t pitch;
+} ec_dsp_conv_job;
+
+/* The pixels whose patches begin at `source` and `apart` bytes further; the second goes to `second`. */
+EC_NOINLINE void ec_dsp_two_pixels(const ec_dsp_conv_job *j, const int8_t *source, int32_t apart,
+                                   int8_t *first, int8_t *second) {
+  const ec_conv_shape *const s = j->shape;
+  ec_dsp_patches(j->expanded, j->bytes, source, apart, s, j->pitch);
+  ec_dsp_two_vectors(j->expanded, j->weights, j->channel, s->quads, s->filters, &s->range, first,
+                     second);
+}
+
+/* `count` output rows, one or two; a last pixel left over pairs with that of the other row. */
+EC_INLINE void ec_dsp_conv_rows(const ec_dsp_conv_job *j, const int8_t *source, int32_t count,
+                                int8_t *y) {
+  const ec_conv_shape *const s = j->shape;
+  const int32_t step = s->stride_width * s->channels, filters = s->filters;
+  const int32_t next_row = s->stride_height * j->pitch;
+  const int8_t *at = source;
+  for (int32_t r = 0; r < count; ++r) {
+    at = source + r * next_row;
+    for (int32_t left = s->out_width; left > 1; left -= 2, at += 2 * step, y += 2 * filters) {
+      ec_dsp_two_pixels(j, at, step, y, y + filters);
+    }
+    y += (s->out_width & 1) * filters;
+  }
+  if (!(s->out_width & 1)) return;
+  if (count == 2) {
+    ec_dsp_two_pixels(j, at - next_row, next_row, y - (s->out_width + 1) * filters, y - filters);
+  } else {
+    ec_dsp_patches(j->expanded, j->bytes, at, 0, s, j->pitch);
+    ec_dsp_one_vector(j->expanded, j->weights, j->channel, s->quads, filters, &s->range,
+                      y - filters);
   }
 }
 
 /* NHWC convolution. `scratch` has room for two expanded patches and six words, then for the rows of a
- * kernel with their border, then for two patches of bytes. */
+ * kernel with their border (and of the next output row, where an output row has an odd number of pixels),
+ * then for two patches of bytes. */
 EC_NOINLINE void ec_dsp_conv(const int8_t *x, const int32_t *weights, const int32_t *constants,
                              const int32_t *shape, int8_t *y, int32_t *scratch) {
   const ec_conv_shape *const s = (const ec_conv_shape *)(const void *)shape;
-  const ec_dsp_channel *const channel = (const ec_dsp_channel *)(const void *)constants;
-  const uint32_t *const w = (const uint32_t *)(const void *)weights;
   uint32_t *const expanded = (uint32_t *)(void *)scratch;
   int8_t *const rows = (int8_t *)(expanded + 4 * s->quads + 6);
   const int padded = s->padded_width != 0;
   const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
-  int8_t *const bytes = rows + (padded ? pitch * s->kernel_height + 4 : 0);
-  const int32_t step = s->stride_width * s->channels;
+  const int32_t at_once = (s->out_width & 1) && s->out_height > 1 ? 2 : 1;
+  const int32_t most = s->kernel_height + (at_once - 1) * s->stride_height;
+  const ec_dsp_conv_job job = {s,
+                               (const uint32_t *)(const void *)weights,
+                               (const ec_dsp_channel *)(const void *)constants,
+                               expanded,
+                               rows + (padded ? pitch * most + 4 : 0),
+                               pitch};
   for (int32_t n = 0; n < s->batch; ++n, x += s->height * s->width * s->channels) {
-    for (int32_t h = 0; h < s->out_height; ++h) {
+    for (int32_t h = 0; h < s->out_height; h += at_once) {
+      const int32_t count = s->out_height - h < at_once ? 1 : at_once;
       const int32_t top = h * s->stride_height - s->pad_top;
-      const int8_t *source = rows;
       if (padded) {
-        ec_pad_rows(x, rows, s, top, pitch);
-      } else {
-        source = x + top * pitch;
+        ec_pad_rows(x, rows, s, top, s->kernel_height + (count - 1) * s->stride_height, pitch);
       }
-      int32_t left = s->out_width;
-      for (; left > 1; left -= 2, source += 2 * step, y += 2 * s->filters) {
-        ec_dsp_patches(expanded, bytes, source, 1, s, pitch);
-        ec_dsp_two_vectors(expanded, w, channel, s->quads, s->filters, &s->range, y, y + s->filters);
-      }
-      if (left) {
-        ec_dsp_patches(expanded, bytes, source, 0, s, pitch);
-        ec_dsp_one_vector(expanded, w, channel, s->quads, s->filters, &s->range, y);
-        y += s->filters;
-      }
+      ec_dsp_conv_rows(&job, padded ? rows : x + top * pitch, count, y);
+      y += count * s->out_width * s->filters;
     }
   }
 }

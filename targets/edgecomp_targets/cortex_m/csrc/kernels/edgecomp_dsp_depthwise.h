@@ -13,7 +13,10 @@ typedef struct {
   int32_t batch, height, width, channels;
   int32_t out_height, out_width;
   int32_t stride;        /* 1 or 2 */
-  int32_t pad_top, pad_left;
+  int32_t pad_top;
+  int32_t lead;          /* 1: a row's first word has the border in its low half */
+  int32_t whole;         /* words of two pixels of the row, after that */
+  int32_t tail;          /* 1: then a word with the last pixel in its low half */
   int32_t words;         /* of a row of a plane, two elements each */
   int32_t band;          /* output rows at a time */
   int32_t rows;          /* input rows a band needs */
@@ -31,37 +34,66 @@ EC_INLINE void ec_dsp_spread(uint32_t a, uint32_t b, uint32_t *to, int32_t plane
   to[3 * plane] = (a_odd >> 16) | (b_odd & 0xFFFF0000u);
 }
 
-/* A row of the border. */
-EC_NOINLINE void ec_dsp_spread_border(uint32_t *to, int32_t plane,
-                                      const ec_dsp_depthwise_shape *s) {
-  const uint32_t border = ec_halves(s->zero_point, s->zero_point);
-  for (int32_t k = 0; k < 4; ++k) {
-    EC_ROLLED for (int32_t i = 0; i < s->words; ++i) to[k * plane + i] = border;
-  }
+#if EC_DSP && defined(__GNUC__)
+
+/* `count` > 0 words of two pixels, `next` bytes apart; gives where the pixels end. */
+EC_INLINE const int8_t *ec_dsp_spread_pairs(const int8_t *row, int32_t next, uint32_t *to,
+                                            int32_t plane, int32_t count) {
+  const uint32_t *const end = to + count;
+  uint32_t x, y;
+  __asm__ volatile(
+      "1:\n"
+      "ldr %[x], [%[row]]\n"
+      "ldr %[y], [%[row], %[next]]\n"
+      "add %[row], %[row], %[next], lsl #1\n"
+      "sxtb16 r2, %[x]\n"
+      "sxtb16 r3, %[x], ror #8\n"
+      "sxtb16 r4, %[y]\n"
+      "sxtb16 r5, %[y], ror #8\n"
+      "pkhbt %[x], r2, r4, lsl #16\n"
+      "pkhtb r4, r4, r2, asr #16\n"
+      "pkhbt %[y], r3, r5, lsl #16\n"
+      "pkhtb r5, r5, r3, asr #16\n"
+      "str %[y], [%[to], %[p]]\n"
+      "str r4, [%[to], %[p], lsl #1]\n"
+      "str r5, [%[to], %[p3]]\n"
+      "str %[x], [%[to]], #4\n"
+      "cmp %[to], %[end]\n"
+      "bne 1b\n"
+      : [row] "+r"(row), [to] "+r"(to), [x] "=&r"(x), [y] "=&r"(y)
+      : [next] "r"(next), [p] "r"(4 * plane), [p3] "r"(12 * plane), [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "cc", "memory");
+  return row;
 }
 
-/* An input row of four channels, with its border to the left and to the right. */
+#else
+
+EC_INLINE const int8_t *ec_dsp_spread_pairs(const int8_t *row, int32_t next, uint32_t *to,
+                                            int32_t plane, int32_t count) {
+  for (; count > 0; --count, row += 2 * next) {
+    ec_dsp_spread(ec_load_word(row), ec_load_word(row + next), to++, plane);
+  }
+  return row;
+}
+
+#endif
+
+/* Four channels of an input row. What is border in every row of a plane is there already. */
 EC_NOINLINE void ec_dsp_spread_row(const int8_t *row, uint32_t *to, int32_t plane,
                                    const ec_dsp_depthwise_shape *s) {
   const uint32_t border = ((uint32_t)s->zero_point & 0xFFu) * 0x01010101u;
-  const int32_t next = s->channels;
-  uint32_t *const end = to + s->words;
-  int32_t column = -s->pad_left;
-  EC_ROLLED for (; column < -1; column += 2) ec_dsp_spread(border, border, to++, plane);
-  if (column < 0) {
+  if (s->lead) {
     ec_dsp_spread(border, ec_load_word(row), to++, plane);
-    row += next;
-    column = 1;
+    row += s->channels;
   }
-  const int32_t whole = (s->width - column) >> 1, left = (int32_t)(end - to);
-  uint32_t *const full = to + (whole < left ? whole : left);
-  EC_ROLLED for (; to != full; row += 2 * next) {
-    ec_dsp_spread(ec_load_word(row), ec_load_word(row + next), to++, plane);
-  }
-  if (to != end && ((s->width - column) & 1)) {
-    ec_dsp_spread(ec_load_word(row), border, to++, plane);
-  }
-  EC_ROLLED while (to != end) ec_dsp_spread(border, border, to++, plane);
+  if (s->whole) row = ec_dsp_spread_pairs(row, s->channels, to, plane, s->whole);
+  if (s->tail) ec_dsp_spread(ec_load_word(row), border, to + s->whole, plane);
+}
+
+/* `count` words of border. */
+EC_INLINE void ec_dsp_spread_border(uint32_t *to, int32_t count, const ec_dsp_depthwise_shape *s) {
+  const uint32_t border = ec_halves(s->zero_point, s->zero_point);
+  EC_ROLLED for (int32_t i = 0; i < count; ++i) to[i] = border;
 }
 
 /* The output rows of one channel in a band: what to compute, and where it is. The assembly knows the
@@ -234,7 +266,8 @@ EC_NOINLINE void ec_dsp_depthwise_rows(ec_dsp_rows *job) {
 /* The planes of four channels for the band that begins at output row `first`: rows the band before
  * left behind are moved up. */
 EC_INLINE void ec_dsp_fill_band(const int8_t *image, uint32_t *planes,
-                                const ec_dsp_depthwise_shape *s, int32_t first) {
+                                const ec_dsp_depthwise_shape *s, int32_t first,
+                                int32_t rows) {
   const int32_t plane = s->rows * s->words;
   const int32_t kept = first ? 3 - s->stride : 0;
   for (int32_t k = 0; kept && k < 4; ++k) {
@@ -243,13 +276,13 @@ EC_INLINE void ec_dsp_fill_band(const int8_t *image, uint32_t *planes,
     EC_ROLLED for (int32_t i = 0; i < kept * s->words; ++i) to[i] = from[i];
   }
   const int32_t top = first * s->stride - s->pad_top;
-  for (int32_t r = kept; r < s->rows; ++r) {
+  for (int32_t r = kept; r < rows; ++r) {
     const int32_t row = top + r;
     uint32_t *const to = planes + r * s->words;
     if (row >= 0 && row < s->height) {
       ec_dsp_spread_row(image + row * s->width * s->channels, to, plane, s);
     } else {
-      ec_dsp_spread_border(to, plane, s);
+      for (int32_t k = 0; k < 4; ++k) ec_dsp_spread_border(to + k * plane, s->words, s);
     }
   }
 }
@@ -261,11 +294,12 @@ EC_NOINLINE void ec_dsp_depthwise(const int8_t *x, const int32_t *packed, const 
   uint32_t *const planes = (uint32_t *)(void *)scratch;
   const int32_t plane = s->rows * s->words, out_bytes = s->out_width * s->channels;
   const int32_t pairs = s->stride == 1 ? s->out_width >> 1 : 0;
+  ec_dsp_spread_border(planes, 4 * plane, s);
   for (int32_t n = 0; n < s->batch; ++n) {
     for (int32_t group = 0; group < s->channels; group += 4) {
       for (int32_t first = 0; first < s->out_height; first += s->band) {
         const int32_t left = s->out_height - first, band = left < s->band ? left : s->band;
-        ec_dsp_fill_band(x + group, planes, s, first);
+        ec_dsp_fill_band(x + group, planes, s, first, (band - 1) * s->stride + 3);
         for (int32_t k = 0; k < 4; ++k) {
           ec_dsp_rows job;
           ec_dsp_unpack_taps((const uint32_t *)(const void *)packed + 7 * (group + k), &job);

@@ -12,7 +12,7 @@
 
 /* Expand 4 * `quads` elements of one vector; gives the place after them. */
 EC_INLINE uint32_t *ec_dsp_expand(uint32_t *to, const int8_t *x, int32_t quads) {
-  for (; quads > 0; --quads, x += 4, to += 2) {
+  EC_ROLLED for (; quads > 0; --quads, x += 4, to += 2) {
     const uint32_t word = ec_load_word(x);
     to[0] = ec_even_bytes(word);
     to[1] = ec_odd_bytes(word);
@@ -20,9 +20,26 @@ EC_INLINE uint32_t *ec_dsp_expand(uint32_t *to, const int8_t *x, int32_t quads) 
   return to;
 }
 
-/* The same of two vectors, interleaved. */
+/* The same of two vectors, interleaved; `quads` > 0. */
 EC_INLINE uint32_t *ec_dsp_expand_two(uint32_t *to, const int8_t *x, const int8_t *y,
                                       int32_t quads) {
+#if EC_DSP && defined(__GNUC__)
+  const uint32_t *const end = to + 4 * quads;
+  __asm__ volatile(
+      "1:\n"
+      "ldr r2, [%[x]], #4\n"
+      "ldr r4, [%[y]], #4\n"
+      "sxtb16 r3, r2, ror #8\n"
+      "sxtb16 r2, r2\n"
+      "sxtb16 r5, r4, ror #8\n"
+      "sxtb16 r4, r4\n"
+      "stmia %[to]!, {r2, r3, r4, r5}\n"
+      "cmp %[to], %[end]\n"
+      "bne 1b\n"
+      : [x] "+r"(x), [y] "+r"(y), [to] "+r"(to)
+      : [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "cc", "memory");
+#else
   for (; quads > 0; --quads, x += 4, y += 4, to += 4) {
     const uint32_t first = ec_load_word(x), second = ec_load_word(y);
     to[0] = ec_even_bytes(first);
@@ -30,6 +47,7 @@ EC_INLINE uint32_t *ec_dsp_expand_two(uint32_t *to, const int8_t *x, const int8_
     to[2] = ec_even_bytes(second);
     to[3] = ec_odd_bytes(second);
   }
+#endif
   return to;
 }
 

@@ -39,7 +39,7 @@ EC_NOINLINE void ec_mve_conv(const int8_t *x, const int8_t *weights, const int32
     for (int32_t h = 0; h < s->out_height; ++h) {
       const int32_t top = h * s->stride_height - s->pad_top;
       const int8_t *source = padded ? rows : x + top * pitch;
-      if (padded) ec_pad_rows(x, rows, s, top, pitch);
+      if (padded) ec_pad_rows(x, rows, s, top, s->kernel_height, pitch);
       for (int32_t left = s->out_width; left > 0; left -= 2, source += 2 * step) {
         const int8_t *p = source, *q = source + step;
         if (!m->in_place) {

@@ -127,7 +127,7 @@ EC_NOINLINE void ec_mve_depthwise(const int8_t *x, const int8_t *weights, const 
   for (int32_t n = 0; n < s->batch; ++n, x += s->height * s->width * s->channels) {
     for (int32_t h = 0; h < s->out_height; ++h, y += s->out_width * s->channels) {
       const int32_t top = h * s->stride_height - s->pad_top;
-      if (padded) ec_pad_rows(x, rows, s, top, pitch);
+      if (padded) ec_pad_rows(x, rows, s, top, s->kernel_height, pitch);
       const int8_t *const source = padded ? rows : x + top * pitch;
       const ec_mve_sixteen *c = (const ec_mve_sixteen *)(const void *)constants;
       const int8_t *w = weights;
