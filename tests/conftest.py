@@ -65,6 +65,7 @@ class Operand:
         dtype: numpy name.
         axis: the channel axis of `scale`.
         data: content of a constant; None for an input or output.
+        variable: whether the operator keeps it from one run to the next.
     """
 
     shape: tuple[int, ...]
@@ -73,6 +74,7 @@ class Operand:
     dtype: str = "int8"
     axis: int = 0
     data: Array | None = None
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,20 @@ class SingleOp:
 
     Attributes:
         name: of the operator in tflite.BuiltinOperator.
-        operands: what it reads.
+        operands: what it reads; None for one left out.
         result: what it writes.
         options: fields of its options table `table`, named as in the schema.
         others: what it writes beside `result`.
+        intermediates: what has a scale within it.
     """
 
     name: str
-    operands: tuple[Operand, ...]
+    operands: tuple[Operand | None, ...]
     result: Operand
     table: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Operand, ...] = ()
+    intermediates: tuple[Operand, ...] = ()
 
     def run(self, *inputs: Array) -> Array:
         """The reference kernel's first output for the operands that are not constant."""
@@ -100,6 +104,10 @@ class SingleOp:
 
     def run_all(self, *inputs: Array) -> list[Array]:
         """Every output."""
+        return self.stream([inputs])[0]
+
+    def stream(self, runs: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        """Every output of several runs, one after the other."""
         from tflite_runtime.interpreter import Interpreter, OpResolverType
 
         resolver = OpResolverType.BUILTIN_REF
@@ -109,19 +117,24 @@ class SingleOp:
             model_content=self.model(), experimental_op_resolver_type=resolver
         )
         interpreter.allocate_tensors()
-        for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        details = interpreter.get_output_details()
-        return [interpreter.get_tensor(detail["index"]) for detail in details]
+        details, results = interpreter.get_output_details(), []
+        for inputs in runs:
+            for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+                interpreter.set_tensor(detail["index"], array)
+            interpreter.invoke()
+            results.append([interpreter.get_tensor(detail["index"]) for detail in details])
+        return results
 
     def model(self) -> bytes:
         """The file."""
         b = flatbuffers.Builder(1024)
-        tensors = [*self.operands, self.result, *self.others]
+        given = [operand for operand in self.operands if operand is not None]
+        tensors = [*given, self.result, *self.others, *self.intermediates]
         buffers = [_buffer(b, None), *(_buffer(b, tensor.data) for tensor in tensors)]
         tensor_tables = [_tensor(b, tensor, i + 1) for i, tensor in enumerate(tensors)]
-        fed = [i for i, operand in enumerate(self.operands) if operand.data is None]
+        fed = [
+            i for i, operand in enumerate(given) if operand.data is None and not operand.variable
+        ]
         operator = self._operator(b)
         graph = _table(
             b,
@@ -146,8 +159,13 @@ class SingleOp:
         return bytes(b.Output())
 
     def _results(self) -> Array:
-        first = len(self.operands)
+        first = len(self.operands) - self.operands.count(None)
         return np.arange(first, first + 1 + len(self.others), dtype=np.int32)
+
+    def _reads(self) -> Array:
+        """Tensor numbers of the operands, -1 for one left out."""
+        given = np.array([operand is not None for operand in self.operands])
+        return np.where(given, np.cumsum(given) - 1, -1).astype(np.int32)
 
     def _operator(self, b: Any) -> int:
         fields: dict[str, Any] = {}
@@ -158,8 +176,12 @@ class SingleOp:
             }
             fields["BuiltinOptions"] = _table(b, self.table, **values)
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, self.table)
-        fields["Inputs"] = b.CreateNumpyVector(np.arange(len(self.operands), dtype=np.int32))
+        fields["Inputs"] = b.CreateNumpyVector(self._reads())
         fields["Outputs"] = b.CreateNumpyVector(self._results())
+        if self.intermediates:
+            first = self._results()[-1] + 1
+            inner = np.arange(first, first + len(self.intermediates), dtype=np.int32)
+            fields["Intermediates"] = b.CreateNumpyVector(inner)
         return _table(b, "Operator", OpcodeIndex=0, **fields)
 
 
@@ -201,6 +223,8 @@ def _tensor(b: Any, tensor: Operand, buffer: int) -> int:
         )
     shape = b.CreateNumpyVector(np.array(tensor.shape, np.int32))
     kind = getattr(tflite.TensorType, tensor.dtype.upper())
+    if tensor.variable:
+        fields["IsVariable"] = True
     return _table(b, "Tensor", Shape=shape, Type=kind, Buffer=buffer, **fields)
 
 

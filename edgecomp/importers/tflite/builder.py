@@ -98,6 +98,11 @@ class GraphBuilder:
                 self.constants[output] = np.asarray(array)
         return outputs
 
+    def dequantized(self, value: str) -> str | None:
+        """The integers of which a DequantizeLinear makes `value`, or None."""
+        node = self._made.get(value)
+        return node.input[0] if node is not None and node.op_type == "DequantizeLinear" else None
+
     def rename(self, value: str, name: str) -> str:
         """Call a value that no node reads yet `name`, if that is free; return what it is called."""
         if name in self._names or value in self._read or value not in self._made:

@@ -18,6 +18,7 @@ from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.file import Array, Operator, Subgraph, Tensor
 from edgecomp.importers.tflite.operators import BUILTINS
 from edgecomp.importers.tflite.reader import read_file
+from edgecomp.importers.tflite.state_tensors import without_state_tensors
 from edgecomp.importers.tflite.values import Values
 from edgecomp.importers.tflite.variables import without_variables
 from edgecomp.model import Model, State
@@ -42,6 +43,8 @@ def load_tflite(
         EdgecompError: every reason why the model cannot be used.
     """
     graph, variables = without_variables(read_file(path))
+    graph, states = without_state_tensors(graph)
+    variables = (*variables, *states)
     raise_if_any(list(_unknown(graph)))
     model = normalise(to_onnx(graph, name), shapes, bindings, name, path)
     inputs, outputs = len(model.inputs) - len(variables), len(model.outputs) - len(variables)

@@ -9,6 +9,7 @@ from edgecomp.importers.tflite import (
     elementwise,
     images,
     movement,
+    recurrent,
     reductions,
     strided,
 )
@@ -85,9 +86,11 @@ BUILTINS: Mapping[str, Converter] = {
     "SQUEEZE": movement.squeeze,
     "STRIDED_SLICE": strided.strided_slice,
     "SUM": reductions.reduce("ReduceSum"),
+    "SVDF": recurrent.svdf,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "TRANSPOSE_CONV": images.transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
     "UNPACK": movement.unpack,
     "ZEROS_LIKE": movement.zeros_like,
 }

@@ -79,7 +79,15 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         "Offset",
     ),
     "SubOptions": _FUSED,
+    "SVDFOptions": ("Rank", *_FUSED, "AsymmetricQuantizeInputs"),
     "TransposeConvOptions": _WINDOW,
+    "UnidirectionalSequenceLSTMOptions": (
+        *_FUSED,
+        "CellClip",
+        "ProjClip",
+        "TimeMajor",
+        "AsymmetricQuantizeInputs",
+    ),
     "UnpackOptions": ("Num", "Axis"),
     "VarHandleOptions": ("Container", "SharedName"),
 }

@@ -80,10 +80,10 @@ class Values:
         return shape
 
     def feed(self, index: int) -> str:
-        """Make tensor `index` a graph input and return its name."""
+        """Make tensor `index` a graph input and return its name; states stay integers."""
         tensor = self.tensors[index]
         self._require_numbers(tensor)
-        quantized = self.quantized(index) is not None
+        quantized = self.quantized(index) is not None and not tensor.variable
         name = self.builder.input(
             tensor.name, tensor.shape, "float32" if quantized else tensor.dtype
         )
@@ -124,6 +124,25 @@ class Values:
         else:
             value = self.builder.rename(value, self._name(index, layout))
         self._forms[index, layout] = value
+
+    def integers(self, index: int) -> str:
+        """The integers of a tensor that an operator or the graph's input brings to its grid."""
+        value = self.read(index)
+        return self.builder.dequantized(value) or value
+
+    def write_integers(self, index: int, value: str) -> None:
+        """Let `value`, of the tensor's own type, be the integers of tensor `index`."""
+        name = self._name(index, Layout.FILE)
+        if self.tensors[index].variable or self.quantized(index) is None:
+            self._forms[index, Layout.FILE] = self.builder.rename(value, name)
+            return
+        self._forms[index, Layout.FILE] = self.builder.node(
+            "DequantizeLinear",
+            [value, *self.parameters(index)],
+            f"{name}/DequantizeLinear",
+            [name],
+            {},
+        )[0]
 
     def give(self, index: int) -> str:
         """The value of a graph output, under the tensor's own name."""
