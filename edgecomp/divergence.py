@@ -28,8 +28,9 @@ Array = npt.NDArray[Any]
 
 RELATIVE = 1e-4
 """How far a float value may be off, as a share of the largest magnitude in its tensor."""
-LEAST = 1e-6
-"""The smallest magnitude that counts for that."""
+LEAST = 1e-3
+"""The smallest magnitude that counts for that: 1e-7 is what float32 knows of numbers around 1, from
+which those far smaller are often made (a sigmoid's, of an exponential and 1)."""
 
 
 @dataclass(frozen=True)

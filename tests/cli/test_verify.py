@@ -13,6 +13,9 @@ import pytest
 import tflite
 from onnx import numpy_helper
 
+from edgecomp.divergence import RELATIVE, relative_errors
+from edgecomp_runtime.artifact import open_artifact, write_artifact
+
 Edgecomp = Callable[..., Any]
 RESNET = "pretrainedResnet_quant"
 
@@ -88,6 +91,41 @@ def test_nothing_is_asked_of_a_program_that_passes_changed(edgecomp: Edgecomp, d
     answer = edgecomp("verify", demo / "digits-host.edge", *against, "--json").json
     assert (answer["exact"], answer["within"], answer["bound"]) == (False, True, None)
     assert "compiled after the passes quantize" in answer["note"][0]
+
+
+def test_machine_code_that_is_not_its_own_c_is_told(
+    edgecomp: Edgecomp, demo: Path, here: Path
+) -> None:
+    weights = "block2_depthwise.weight_folded"
+    changed = change(demo / "digits.onnx", weights, 0.5, here / "digits.onnx")
+    for model, output in ((changed, "changed.edge"), (demo / "digits.onnx", "same.edge")):
+        assert edgecomp("compile", model, "--device", "host", "-o", output).code == 0
+    same, other = open_artifact("same.edge"), open_artifact("changed.edge")
+    files = {name: same.read(name) for name in same.manifest.files}
+    files[same.manifest.program] = other.read(other.manifest.program)
+    write_artifact("mixed.edge", same.manifest, files)
+    against = ("--against", demo / "digits.onnx", "--data", demo / "test.npz", "--samples", 3)
+    answer = edgecomp("verify", "mixed.edge", *against)
+    assert answer.code == 1
+    (sentence,) = answer.sentences
+    assert "its machine code gives other values than its C compiled here" in sentence
+
+
+def test_boards_take_many_samples_at_once(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    model = demo / "digits_int8.onnx"
+    assert edgecomp("compile", model, "--device", "corstone_300", "-o", "board.edge").code == 0
+    against = ("--against", model, "--data", demo / "test.npz", "--samples", 40)
+    board = edgecomp("verify", "board.edge", *against, "--json").json
+    host = edgecomp("verify", demo / "digits-host.edge", *against, "--json").json
+    assert board["outputs"] == host["outputs"]
+
+
+def test_small_values_are_not_held_to_more_digits_than_there_are() -> None:
+    ours, wanted = np.float32([2.5e-8, 0]), np.float32([0, 0])
+    assert relative_errors(ours, wanted).max() <= RELATIVE
+    assert relative_errors(np.float32([np.inf]), np.float32([1])).max() == np.inf
+    assert relative_errors(np.float32([np.nan, -np.inf]), np.float32([np.nan, -np.inf])).max() == 0
+    assert relative_errors(np.float32([100.1, 0.1]), np.float32([100, 0])).max() > RELATIVE
 
 
 @pytest.fixture
