@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.build import Replacement
-from edgecomp.importers.misfit import misfits_refused
 from edgecomp.importers import normalization, resizing, selection
+from edgecomp.importers.misfit import misfits_refused
 from edgecomp.importers.recurrent import expand_recurrent
 
 Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value | None] | None]
@@ -34,6 +34,7 @@ RULES: Mapping[str, Rule] = {
     "RNN": expand_recurrent,
     "Resize": resizing.expand_resize,
     "ReverseSequence": selection.expand_reverse_sequence,
+    "RoiAlign": selection.refuse_largest_region,
     "TopK": selection.expand_top_k,
 }
 """What replaces each operator of the standard."""

@@ -45,7 +45,7 @@ def _note(value: ir.Value) -> None:
     """Give a computed value its new type, and remember the old one of an output."""
     if value.dtype in HALVES:
         if value.is_graph_output():
-            value.metadata_props["half"] = value.dtype.name  # type: ignore[union-attr]
+            value.metadata_props["half"] = value.dtype.name
         value.type = ir.TensorType(ir.DataType.FLOAT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import onnx
 from onnx import defs, inliner, version_converter
@@ -169,7 +170,7 @@ def _with_bodies(proto: onnx.ModelProto, newer: set[tuple[str, str]]) -> onnx.Mo
     for index, node in enumerate(graph.node):
         if ("", node.op_type) not in newer or "" not in node.input:
             continue
-        schema = defs.get_schema(node.op_type, opset, "")
+        schema: Any = defs.get_schema(node.op_type, opset, "")  # its stubs lack what follows
         versions = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
         if not versions:
             continue

@@ -7,6 +7,7 @@ same in one node; the integer path knows one form. ConvInteger and MatMulInteger
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +23,7 @@ EXACT_FLOAT32 = 2**24
 Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value] | None]
 
 
-def _attributes(node: ir.Node, *names: str) -> dict[str, object]:
+def _attributes(node: ir.Node, *names: str) -> dict[str, Any]:
     """The attributes of `node` by these names, those it has."""
     return {name: node.attributes[name].value for name in names if name in node.attributes}
 
@@ -30,7 +31,7 @@ def _attributes(node: ir.Node, *names: str) -> dict[str, object]:
 def _real(new: Replacement, node: ir.Node, first: int, axis: int | None = None) -> ir.Value:
     """Input `first` as real numbers; scale and zero point are the inputs after it."""
     value, scale, zero_point = (input_at(node, first + i) for i in range(3))
-    attributes = {} if axis is None or _is_one(scale) else {"axis": axis}
+    attributes: dict[str, Any] = {} if axis is None or _is_one(scale) else {"axis": axis}
     return new.add("DequantizeLinear", value, scale, zero_point, **attributes)
 
 

@@ -261,7 +261,7 @@ def _activations(new: Replacement, node: ir.Node, index: int) -> list[Activation
     return found[index * len(defaults) : (index + 1) * len(defaults)]
 
 
-def _activation(new: Replacement, name: str, options: Mapping[str, float]) -> Activation:
+def _activation(new: Replacement, name: str, options: Mapping[str, Any]) -> Activation:
     if name in _PLAIN:
         return lambda value: new.add(_PLAIN[name], value, **options)
 

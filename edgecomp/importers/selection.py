@@ -131,6 +131,18 @@ def refuse_training(new: Replacement, node: ir.Node) -> None:
         )
 
 
+def refuse_largest_region(new: Replacement, node: ir.Node) -> None:
+    """Nothing to replace, unless a RoiAlign takes maxima: TVM's differ from the standard's.
+
+    Raises:
+        EdgecompError: it takes maxima.
+    """
+    if node.attributes.get_string("mode", "avg") == "max":
+        raise EdgecompError(
+            Reason("RoiAlign of maxima has no kernel", str(node.name), 'use the mode "avg"')
+        )
+
+
 def expand_dropout(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
     """Nothing is dropped in inference; the mask keeps everything."""
     refuse_training(new, node)

@@ -190,9 +190,9 @@ class _Walk:
         bindings = [b for block in self.main.body.blocks for b in block.bindings]
         for binding in bindings:
             self.names[binding.var] = self._bind(binding.value)
-        results = self._operands(self.main.body.body)
-        self._check_types(results)
-        results = self._own_memory(results)
+        given = self._operands(self.main.body.body)
+        self._check_types(given)
+        results = self._own_memory(given)
         renamed = dict(zip(results, (output.name for output in self.outputs), strict=True))
         calls = tuple(
             FloatCall(

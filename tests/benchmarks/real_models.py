@@ -212,6 +212,16 @@ def line(row: Row) -> str:
     )
 
 
+def write(rows: Sequence[Row]) -> None:
+    """Put `rows` into the results, in place of older ones of the same models."""
+    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
+    by_name = {row["name"]: row for row in [*known, *(asdict(row) for row in rows)]}
+    order = [case.name for case in CASES]
+    versions = {name: version(name) for name in PACKAGES}
+    kept = [by_name[name] for name in order if name in by_name]
+    RESULTS.write_text(json.dumps({"versions": versions, "rows": kept}, indent=1) + "\n")
+
+
 def main() -> int:
     """Print the table; exit 1 when a model does not compile."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -227,10 +237,8 @@ def main() -> int:
             continue
         rows.append(measure(case, arguments.folder))
         print(line(rows[-1]), flush=True)
-    if arguments.write:
-        versions = {name: version(name) for name in PACKAGES}
-        record = {"versions": versions, "rows": [asdict(row) for row in rows]}
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+        if arguments.write:
+            write(rows)
     return int(any(row.reason for row in rows))
 
 
