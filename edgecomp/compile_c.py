@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecomp.stack_depth import worst_stack
 from edgecomp.toolchain import zig
 from edgecomp_runtime.elf import read_elf
 from edgecomp_runtime.manifest import Flash
@@ -35,10 +36,6 @@ COMMON_FLAGS = (
     "-Wno-unused-parameter",
     "-I.",
 )
-
-# What the compiler's support routines (memcpy, 64-bit and soft-float arithmetic) take below a
-# kernel; they come without a report. The deepest measured is 72 bytes (division, Armv6-M).
-SUPPORT_STACK_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -81,23 +78,8 @@ def compile_source(source: CSource, flags: Sequence[str], folder: Path) -> Objec
 
     with ThreadPoolExecutor() as pool:
         paths = tuple(pool.map(compile_one, names))
-    return Objects(paths, _worst_stack(folder / f"{source.symbol}.su", source.symbol))
-
-
-def _worst_stack(report: Path, symbol: str) -> int:
-    """Stack of the run function, of its deepest kernel, and of what kernels call.
-
-    The calls are a straight line: run calls kernels, kernels call support functions, which are
-    leaves but for the compiler's own routines.
-    """
-    frames = {}
-    for line in report.read_text().splitlines():
-        where, size, _ = line.split("\t")
-        frames[where.split(":")[-1]] = int(size)
-    run = frames.pop(f"{symbol}_run", 0)
-    kernels = [size for name, size in frames.items() if name.startswith(f"{symbol}_")]
-    support = [size for name, size in frames.items() if not name.startswith(f"{symbol}_")]
-    return run + max(kernels, default=0) + max(support, default=0) + SUPPORT_STACK_BYTES
+    report = (folder / f"{source.symbol}.su").read_text()
+    return Objects(paths, worst_stack(f"{source.symbol}_run", source.files.values(), report))
 
 
 def flash_of(image: bytes, weights_bytes: int) -> Flash:
