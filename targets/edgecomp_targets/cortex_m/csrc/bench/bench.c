@@ -94,7 +94,7 @@ static void check_timer(void) {
 
 static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
     receive_inputs(in);
-    const uint32_t ticks = measure((run_function)BENCH_RUN);
+    const uint32_t ticks = measure((run_function)(void (*)(void))BENCH_RUN);
     check_timer();
     const uint32_t used = stack_used();
     if (*(volatile uint32_t *)__stack_bottom != PAINT) fail("the stack overflowed\n");
@@ -111,7 +111,7 @@ static void run_watched(int32_t in, int32_t out, uint32_t count) {
     measure(run_nothing);
     receive_inputs(in);
     watch_begin(watched, count, watched_ticks + 1);
-    measure((run_function)BENCH_RUN);
+    measure((run_function)(void (*)(void))BENCH_RUN);
     check_timer();
     send(out, watched_ticks, (1 + count) * (uint32_t)sizeof watched_ticks[0]);
 }
