@@ -54,7 +54,7 @@ def _replacement(
 ) -> Replacement | None:
     matrix = weights.reshape(len(weights), -1)
     packed = pack_weights(matrix)
-    channels = channel_constants(matrix, *constants, rescale)
+    channels = channel_constants(matrix, constants, rescale)
     if packed is None or channels is None:
         return None
     fields = conv_fields(shape, zero_point, rescale, whole_words=True)

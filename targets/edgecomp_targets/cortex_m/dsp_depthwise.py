@@ -31,7 +31,7 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         or channels % CHANNELS_AT_ONCE
     ):
         return None
-    rescaling = channel_constants(weights.reshape(9, channels).T, *constants, work.rescale)
+    rescaling = channel_constants(weights.reshape(9, channels).T, constants, work.rescale)
     if rescaling is None:
         return None
     fields = _geometry(work)
@@ -48,7 +48,9 @@ def _packed(weights: Array, rescaling: npt.NDArray[np.int32]) -> npt.NDArray[np.
     """[channels, 7]: a word for each row of three taps, then the rescaling."""
     rows = np.zeros((weights.shape[2], 3, 4), np.int8)
     rows[:, :, :3] = weights.transpose(2, 0, 1)
-    return np.concatenate([rows.view("<i4").reshape(-1, 3), rescaling], axis=1).astype(np.int32)
+    words = rows.view("<i4").reshape(-1, 3).astype(np.int32)
+    packed: npt.NDArray[np.int32] = np.concatenate([words, rescaling], axis=1)
+    return packed
 
 
 def _words(shape: ConvShape) -> int:

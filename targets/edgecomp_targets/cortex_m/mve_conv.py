@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
 from edgecomp_targets.cortex_m.dsp_conv import conv_fields, flattened, pointwise
+from edgecomp_targets.cortex_m.dsp_weights import quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
 LANES = 16
@@ -54,7 +55,6 @@ def _replacement(
     in_place = shape.kernel[0] == 1 and not fields["padded_width"] and fields["span"] == depth
     fields |= {"depth": depth, "in_place": int(in_place), "out_zero_point": rescale.zero_point}
     row_bytes = fields["padded_width"] * fields["channels"] * fields["kernel_height"]
-    patches = 2 * depth // 4
     return Replacement(
         "ec_mve_conv",
         "edgecomp_mve_conv.h",
@@ -66,5 +66,5 @@ def _replacement(
             "shift": shift,
             "geometry": geometry(fields),
         },
-        2 * len(matrix) + patches + -(-row_bytes // 4),
+        max(1, (0 if in_place else 2 * quads(depth)) + quads(row_bytes)),
     )

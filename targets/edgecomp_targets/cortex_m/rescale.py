@@ -7,8 +7,8 @@ The rescaling of a sum x by mantissa m and shift -s is, with two roundings,
 
 The first is the high word of 2x * m + 2^31 (SMMLAR of 2x and m) as long as 2x fits 32 bits. The
 second may ask for the sign of x instead of y's: y < 0 implies x < 0, and where x < 0 but y = 0 both
-(2^(s-1) - 1) >> s and 2^(s-1) >> s are 0. The output's zero point, times 2^s, goes into the constant.
- `tests/targets/cortex_m/test_rescale.py` checks it against `ec_multiply_down`.
+(2^(s-1) - 1) >> s and 2^(s-1) >> s are 0. The output's zero point, times 2^s, goes into the
+constant. `tests/targets/cortex_m/test_rescale.py` checks it against the definition.
 
 A channel whose output is the same for every input (all its weights zero, or its bias so large that
 it always saturates) becomes that constant: multiplier 0.
@@ -16,6 +16,7 @@ it always saturates) becomes that constant: multiplier 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,23 +49,23 @@ def _outputs(sums: Array, multipliers: Array, shifts: Array, rescale: Rescale) -
 
 
 def channel_constants(
-    weights: Array, bias: Array, multipliers: Array, shifts: Array, rescale: Rescale
+    weights: Array, constants: Sequence[Array], rescale: Rescale
 ) -> npt.NDArray[np.int32] | None:
     """Twice the bias, multiplier, addend, shift of each channel [channels, 4].
 
     Args:
         weights: int8 [channels, depth].
-        bias, multipliers, shifts: of each channel; a shift is to the left.
+        constants: bias, multiplier and shift of each channel; a shift is to the left.
         rescale: of the output.
 
     Returns:
         None when some channel needs more than the fast rescaling has.
     """
+    bias, multipliers, shifts = (array.astype(np.int64) for array in constants)
     low, high = sum_bounds(weights)
-    bias = bias.astype(np.int64)
     constant = _outputs(low + bias, multipliers, shifts, rescale)
     is_constant = constant == _outputs(high + bias, multipliers, shifts, rescale)
-    right = -shifts.astype(np.int64)
+    right = -shifts
     largest = np.maximum(np.abs(low + bias), np.abs(high + bias))
     addend = (np.int64(1) << np.clip(right - 1, 0, 62)) + (
         rescale.zero_point * (np.int64(1) << np.clip(right, 0, 40))
@@ -77,7 +78,7 @@ def channel_constants(
     )
     if not np.all(is_constant | fits):
         return None
-    varying = np.stack([2 * bias, multipliers.astype(np.int64), addend, right], axis=1)
+    varying = np.stack([2 * bias, multipliers, addend, right], axis=1)
     fixed = np.stack(
         [np.zeros_like(bias), np.zeros_like(bias), 2 * constant + 1, np.ones_like(bias)], axis=1
     )

@@ -31,109 +31,113 @@ EC_INLINE int32x4_t ec_mve_multiply_down(int32x4_t sums, int32x4_t multiplier, i
 
 #endif
 
-/* Output steps of `count` sums that hold the bias already; up to three words behind the sums are read,
- * and as many constants. */
-EC_NOINLINE void ec_mve_rescale_row(const int32_t *sums, const ec_mve_rescaling *r, int32_t count,
-                                    int8_t *out) {
+/* Sums of two vectors of `depth` elements, a multiple of 16, with four rows of weights: added to `x`
+ * and `y`. */
+EC_INLINE void ec_mve_products(const int8_t *first, const int8_t *second, const int8_t *weights,
+                               int32_t depth, int32_t x[4], int32_t y[4]) {
+  for (int32_t c = 0; c < 4; c += 2, weights += 2 * depth) {
 #if EC_MVE
-  const int32x4_t low = vdupq_n_s32(r->range->low), high = vdupq_n_s32(r->range->high);
-  const int32_t *multiplier = r->multiplier;
-  const int8_t *shift = r->shift;
-  EC_ROLLED for (; count > 0; count -= 4, sums += 4, multiplier += 4, shift += 4, out += 4) {
-    int32x4_t steps =
-        ec_mve_multiply_down(vldrwq_s32(sums), vldrwq_s32(multiplier), vldrbq_s32(shift));
-    steps = vminq_s32(vmaxq_s32(vaddq_n_s32(steps, r->zero_point), low), high);
-    vstrbq_p_s32(out, steps, vctp32q((uint32_t)count));
-  }
+    const int8_t *p = first, *q = second, *v = weights, *w = weights + depth;
+    int32_t xv = x[c], xw = x[c + 1], yv = y[c], yw = y[c + 1], k = depth;
+    EC_ROLLED do {
+      const int8x16_t a = vldrbq_s8(p), b = vldrbq_s8(q), d = vldrbq_s8(v), e = vldrbq_s8(w);
+      xv = vmladavaq_s8(xv, a, d);
+      yv = vmladavaq_s8(yv, b, d);
+      xw = vmladavaq_s8(xw, a, e);
+      yw = vmladavaq_s8(yw, b, e);
+      p += 16;
+      q += 16;
+      v += 16;
+      w += 16;
+      k -= 16;
+    } while (k);
+    x[c] = xv;
+    x[c + 1] = xw;
+    y[c] = yv;
+    y[c + 1] = yw;
 #else
-  for (int32_t i = 0; i < count; ++i) {
-    const int32_t step = ec_multiply_down(sums[i], r->multiplier[i], r->shift[i]) + r->zero_point;
+    for (int32_t k = 0; k < depth; ++k) {
+      x[c] += first[k] * weights[k];
+      x[c + 1] += first[k] * weights[k + depth];
+      y[c] += second[k] * weights[k];
+      y[c + 1] += second[k] * weights[k + depth];
+    }
+#endif
+  }
+}
+
+/* The same of one vector. */
+EC_INLINE void ec_mve_products_of_one(const int8_t *first, const int8_t *weights, int32_t depth,
+                                      int32_t x[4]) {
+#if EC_MVE
+  const int8_t *p = first, *w0 = weights, *w1 = w0 + depth, *w2 = w1 + depth, *w3 = w2 + depth;
+  int32_t a = x[0], b = x[1], c = x[2], d = x[3], k = depth;
+  EC_ROLLED do {
+    const int8x16_t v = vldrbq_s8(p);
+    a = vmladavaq_s8(a, v, vldrbq_s8(w0));
+    b = vmladavaq_s8(b, v, vldrbq_s8(w1));
+    c = vmladavaq_s8(c, v, vldrbq_s8(w2));
+    d = vmladavaq_s8(d, v, vldrbq_s8(w3));
+    p += 16;
+    w0 += 16;
+    w1 += 16;
+    w2 += 16;
+    w3 += 16;
+    k -= 16;
+  } while (k);
+  x[0] = a;
+  x[1] = b;
+  x[2] = c;
+  x[3] = d;
+#else
+  for (int32_t k = 0; k < depth; ++k) {
+    for (int32_t c = 0; c < 4; ++c) x[c] += first[k] * weights[k + c * depth];
+  }
+#endif
+}
+
+/* Output steps of the sums of at most four channels from `c` on, of which there are `left`. */
+EC_INLINE void ec_mve_outputs(const int32_t sums[4], const ec_mve_rescaling *r, int32_t c,
+                              int32_t left, int8_t *out) {
+#if EC_MVE
+  const int32x4_t wide = {sums[0], sums[1], sums[2], sums[3]};
+  int32x4_t steps = ec_mve_multiply_down(wide, vldrwq_s32(r->multiplier + c),
+                                         vldrbq_s32(r->shift + c));
+  steps = vaddq_n_s32(steps, r->zero_point);
+  steps = vmaxq_s32(steps, vdupq_n_s32(r->range->low));
+  steps = vminq_s32(steps, vdupq_n_s32(r->range->high));
+  vstrbq_p_s32(out, steps, vctp32q((uint32_t)left));
+#else
+  for (int32_t i = 0; i < left && i < 4; ++i) {
+    const int32_t step =
+        ec_multiply_down(sums[i], r->multiplier[c + i], r->shift[c + i]) + r->zero_point;
     out[i] = (int8_t)ec_clamp(step, r->range->low, r->range->high);
   }
 #endif
 }
 
-/* Two vectors of `depth` elements, a multiple of 16, by all `channels`; `out` has two rows of sums,
- * `pitch` apart. */
-EC_NOINLINE void ec_mve_two_vectors(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                    const int32_t *bias, int32_t depth, int32_t channels,
-                                    int32_t *out, int32_t pitch) {
-  int32_t *const end = out + (channels & ~1);
-  for (; out != end; out += 2, bias += 2, weights += 2 * depth) {
-    const int8_t *v = weights, *w = weights + depth, *p = x, *q = y;
-    int32_t xv = bias[0], xw = bias[1], yv = bias[0], yw = bias[1];
-#if EC_MVE
-    EC_ROLLED for (int32_t k = depth; k > 0; k -= 16, v += 16, w += 16, p += 16, q += 16) {
-      const int8x16_t a = vldrbq_s8(p), b = vldrbq_s8(q), c = vldrbq_s8(v), d = vldrbq_s8(w);
-      xv = vmladavaq_s8(xv, a, c);
-      yv = vmladavaq_s8(yv, b, c);
-      xw = vmladavaq_s8(xw, a, d);
-      yw = vmladavaq_s8(yw, b, d);
-    }
-#else
-    for (int32_t k = 0; k < depth; ++k) {
-      xv += p[k] * v[k];
-      yv += q[k] * v[k];
-      xw += p[k] * w[k];
-      yw += q[k] * w[k];
-    }
-#endif
-    out[0] = xv;
-    out[1] = xw;
-    out[pitch] = yv;
-    out[pitch + 1] = yw;
-  }
-  if (channels & 1) {
-    int32_t xv = bias[0], yv = bias[0];
-#if EC_MVE
-    EC_ROLLED for (int32_t k = depth; k > 0; k -= 16, weights += 16, x += 16, y += 16) {
-      const int8x16_t c = vldrbq_s8(weights);
-      xv = vmladavaq_s8(xv, vldrbq_s8(x), c);
-      yv = vmladavaq_s8(yv, vldrbq_s8(y), c);
-    }
-#else
-    for (int32_t k = 0; k < depth; ++k) {
-      xv += x[k] * weights[k];
-      yv += y[k] * weights[k];
-    }
-#endif
-    out[0] = xv;
-    out[pitch] = yv;
+/* All channels of two vectors; weights and constants are filled up to four channels. */
+EC_NOINLINE void ec_mve_two_vectors(const int8_t *first, const int8_t *second,
+                                    const int8_t *weights, const ec_mve_rescaling *r, int32_t depth,
+                                    int32_t channels, int8_t *out) {
+  for (int32_t c = 0; c < channels; c += 4, weights += 4 * depth) {
+    const int32_t *const b = r->bias + c;
+    int32_t x[4] = {b[0], b[1], b[2], b[3]}, y[4] = {b[0], b[1], b[2], b[3]};
+    ec_mve_products(first, second, weights, depth, x, y);
+    ec_mve_outputs(x, r, c, channels - c, out + c);
+    ec_mve_outputs(y, r, c, channels - c, out + channels + c);
   }
 }
 
-/* One vector by all channels, four at a time: `out` has room for `channels` rounded up to four, and
- * so have the weights and the biases. */
-EC_NOINLINE void ec_mve_one_vector(const int8_t *x, const int8_t *weights, const int32_t *bias,
-                                   int32_t depth, int32_t channels, int32_t *out) {
-  for (int32_t c = 0; c < channels; c += 4, bias += 4, out += 4, weights += 4 * depth) {
-    int32_t a = bias[0], b = bias[1], d = bias[2], e = bias[3];
-#if EC_MVE
-    const int8_t *p = x, *w0 = weights, *w1 = w0 + depth, *w2 = w1 + depth, *w3 = w2 + depth;
-    EC_ROLLED for (int32_t k = depth; k > 0; k -= 16) {
-      const int8x16_t v = vldrbq_s8(p);
-      a = vmladavaq_s8(a, v, vldrbq_s8(w0));
-      b = vmladavaq_s8(b, v, vldrbq_s8(w1));
-      d = vmladavaq_s8(d, v, vldrbq_s8(w2));
-      e = vmladavaq_s8(e, v, vldrbq_s8(w3));
-      p += 16;
-      w0 += 16;
-      w1 += 16;
-      w2 += 16;
-      w3 += 16;
-    }
-#else
-    for (int32_t k = 0; k < depth; ++k) {
-      a += x[k] * weights[k];
-      b += x[k] * weights[k + depth];
-      d += x[k] * weights[k + 2 * depth];
-      e += x[k] * weights[k + 3 * depth];
-    }
-#endif
-    out[0] = a;
-    out[1] = b;
-    out[2] = d;
-    out[3] = e;
+/* All channels of one vector. */
+EC_NOINLINE void ec_mve_one_vector(const int8_t *first, const int8_t *weights,
+                                   const ec_mve_rescaling *r, int32_t depth, int32_t channels,
+                                   int8_t *out) {
+  for (int32_t c = 0; c < channels; c += 4, weights += 4 * depth) {
+    const int32_t *const b = r->bias + c;
+    int32_t x[4] = {b[0], b[1], b[2], b[3]};
+    ec_mve_products_of_one(first, weights, depth, x);
+    ec_mve_outputs(x, r, c, channels - c, out + c);
   }
 }
 

@@ -22,15 +22,15 @@ EC_INLINE void ec_mve_gather(int8_t *patch, const int8_t *source, const ec_conv_
 }
 
 /* NHWC convolution. `bias`, `multiplier`, `shift` and the weights are filled up to four channels.
- * `scratch` has two rows of sums, two patches, and the rows of a kernel with their border. */
+ * `scratch` has two patches, and the rows of a kernel with their border. */
 EC_NOINLINE void ec_mve_conv(const int8_t *x, const int8_t *weights, const int32_t *bias,
                              const int32_t *multiplier, const int8_t *shift, const int32_t *shape,
                              int8_t *y, int32_t *scratch) {
   const ec_mve_conv_shape *const m = (const ec_mve_conv_shape *)(const void *)shape;
   const ec_conv_shape *const s = &m->conv;
   const ec_mve_rescaling r = {bias, multiplier, shift, m->out_zero_point, &s->range};
-  const int32_t filters = s->filters, sums = (filters + 3) & ~3, depth = m->depth;
-  int8_t *const first = (int8_t *)(scratch + 2 * sums), *const second = first + depth;
+  const int32_t filters = s->filters, depth = m->depth;
+  int8_t *const first = (int8_t *)scratch, *const second = first + depth;
   int8_t *const rows = second + depth;
   const int padded = s->padded_width != 0;
   const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
@@ -49,14 +49,10 @@ EC_NOINLINE void ec_mve_conv(const int8_t *x, const int8_t *weights, const int32
           q = second;
         }
         if (left > 1) {
-          ec_mve_two_vectors(p, q, weights, bias, depth, filters, scratch, sums);
+          ec_mve_two_vectors(p, q, weights, &r, depth, filters, y);
+          y += 2 * filters;
         } else {
-          ec_mve_one_vector(p, weights, bias, depth, filters, scratch);
-        }
-        ec_mve_rescale_row(scratch, &r, filters, y);
-        y += filters;
-        if (left > 1) {
-          ec_mve_rescale_row(scratch + sums, &r, filters, y);
+          ec_mve_one_vector(p, weights, &r, depth, filters, y);
           y += filters;
         }
       }

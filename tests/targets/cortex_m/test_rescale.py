@@ -1,0 +1,75 @@
+"""The fast rescaling against the definition, for any channel."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecomp.lowering.fixed_point import Multiplier, multiply
+from edgecomp.lowering.kernels.conv import Rescale
+from edgecomp_targets.cortex_m.dsp_weights import pack_weights
+from edgecomp_targets.cortex_m.rescale import channel_constants, sum_bounds
+
+
+def _fast(total: int, constants: npt.NDArray[np.int32]) -> int:
+    """What `ec_dsp_rescale` computes of a sum without its bias, in 32 bits, and the clamp."""
+    bias, multiplier, addend, shift = (int(value) for value in constants)
+    twice = 2 * total + bias
+    assert -(2**31) <= twice < 2**31 or multiplier == 0
+    high = (twice * multiplier + 2**31) >> 32
+    before = addend + (-1 if twice < 0 else 0) + high
+    assert -(2**31) <= before < 2**31
+    return max(-128, min(127, before >> shift))
+
+
+@given(
+    weights=st.lists(st.integers(-128, 127), min_size=1, max_size=12),
+    bias=st.one_of(st.integers(-(2**20), 2**20), st.integers(-(2**30), 2**30)),
+    mantissa=st.integers(2**30, 2**31 - 1),
+    shift=st.integers(-31, 1),
+    zero_point=st.integers(-128, 127),
+    data=st.data(),
+)
+def test_every_sum_has_the_bits_of_the_definition(
+    weights: list[int], bias: int, mantissa: int, shift: int, zero_point: int, data: st.DataObject
+) -> None:
+    matrix = np.array([weights], np.int8)
+    rescale = Rescale(zero_point, -128, 127, shift <= 0)
+    arrays = (np.array([bias], np.int32), np.array([mantissa], np.int32), np.array([shift], "int8"))
+    constants = channel_constants(matrix, arrays, rescale)
+    if constants is None:
+        return
+    low, high = sum_bounds(matrix)
+    near = st.integers(max(int(low[0]), -bias - 3), min(int(high[0]), -bias + 3))
+    anywhere = st.integers(int(low[0]), int(high[0]))
+    close = low[0] <= -bias + 3 and high[0] >= -bias - 3
+    total = data.draw(st.one_of(near, anywhere) if close else anywhere)
+    exact = int(multiply(np.array(total + bias), Multiplier(mantissa, shift))) + zero_point
+    assert _fast(total, constants[0]) == max(-128, min(127, exact))
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda depth: st.lists(
+            st.lists(st.integers(-128, 127), min_size=depth, max_size=depth), min_size=1, max_size=5
+        )
+    )
+)
+def test_packed_weights_hold_both_channels(rows: list[list[int]]) -> None:
+    weights = np.array(rows, np.int8)
+    packed = pack_weights(weights)
+    if packed is None:
+        assert (weights == -128).any()
+        return
+    halves = packed.view("<i2").reshape(len(packed), -1, 2, 2)
+    # a quad is the pairs (k0, k2), (k1, k3)
+    both = halves.transpose(0, 1, 3, 2).reshape(len(packed), -1).astype(np.int64)
+    first = both.astype(np.int8).astype(np.int64)
+    second = (both - first) >> 8
+    depth = weights.shape[1]
+    np.testing.assert_array_equal(first[:, :depth], weights[0::2])
+    np.testing.assert_array_equal(second[: len(weights) // 2, :depth], weights[1::2])
+    assert not first[:, depth:].any()
+    assert not second[:, depth:].any()
