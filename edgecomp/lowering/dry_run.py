@@ -17,7 +17,8 @@ from edgecomp.graph.qdq import (
     requantizer_of,
 )
 from edgecomp.graph.quantizable import activation_inputs, fused_activation, why_float
-from edgecomp.lowering.integer import is_int8, lower_integer
+from edgecomp.lowering.integer import lower_integer
+from edgecomp.lowering.integer_group import is_int8
 from edgecomp.lowering.lower import RESHAPES, lower
 from edgecomp.model import Model
 from edgecomp.program import Program

@@ -25,12 +25,13 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import (
     Role,
+    Rule,
     activation_inputs,
     fused_activation,
     rule_of,
     why_float,
 )
-from edgecomp.lowering.integer_builders import builder_of
+from edgecomp.lowering.integer_builders import WIDE, builder_of
 from edgecomp.lowering.integer_chain import chain_table
 from edgecomp.lowering.integer_edges import strip_input, strip_output, strip_state
 from edgecomp.lowering.integer_group import (
@@ -38,7 +39,9 @@ from edgecomp.lowering.integer_group import (
     Operand,
     add_constant,
     integer_node,
+    is_activation,
     is_int8,
+    is_int16,
     requantized,
 )
 from edgecomp.lowering.integer_prepare import prepare
@@ -75,7 +78,7 @@ def lower_integer(model: Model, integer_io: bool) -> Model:
 
 def _operand(value: ir.Value) -> Operand | None:
     source, quantization = quantized_source(value), dequantization_of(value)
-    if source is None or quantization is None or not is_int8(quantization):
+    if source is None or quantization is None or not is_activation(quantization):
         return None
     return Operand(source, quantization)
 
@@ -84,8 +87,11 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     """The group around `node`, or None when it is not quantized on every side."""
     rule = rule_of(node)
     operands = [_operand(value) for value in activation_inputs(node)]
-    if rule is not None and rule.role is Role.ANSWER and None not in operands:
-        found = tuple(operand for operand in operands if operand is not None)
+    found = tuple(operand for operand in operands if operand is not None)
+    narrow = all(is_int8(operand.quantization) for operand in found)
+    if rule is not None and rule.role is Role.ANSWER:
+        if not narrow or None in operands:
+            return None
         return Group(graph, node, None, found, found[0].quantization, node)
     activation = fused_activation(node)
     tail = (activation or node).outputs[0]
@@ -93,10 +99,26 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     if quantizer is None and activation is not None:
         activation, quantizer = None, requantizer_of(node.outputs[0])
     result = None if quantizer is None else quantization_of(quantizer)
-    if quantizer is None or result is None or not is_int8(result) or None in operands:
+    if quantizer is None or result is None or None in operands:
         return None
-    found = tuple(operand for operand in operands if operand is not None)
+    if not (narrow and is_int8(result)) and not _is_wide(node, rule, found, result):
+        return None
     return Group(graph, node, activation, found, result, quantizer)
+
+
+def _is_wide(
+    node: ir.Node, rule: Rule | None, operands: Sequence[Operand], result: Quantization
+) -> bool:
+    """Whether the integer operator is known for int16: with weights, or moving on one grid."""
+    if node.op_type not in WIDE or not is_int16(result):
+        return False
+    moves = rule is not None and rule.role is Role.SAME_SCALE
+    if not moves and len(operands) > 1:
+        return False
+    return all(
+        is_int16(operand.quantization) and (not moves or operand.quantization.same_as(result))
+        for operand in operands
+    )
 
 
 def _replace(group: Group) -> None:
@@ -128,7 +150,7 @@ def _lower_requantize(graph: ir.Graph, node: ir.Node) -> None:
         return
     if value is not None and source is None and (chain := chain_table(graph, value, result)):
         _take_over(graph, chain, node)
-    if source is None or source.value.is_initializer():
+    if source is None or not is_int8(source.quantization) or source.value.is_initializer():
         return
     name = node.name or ""
     _take_over(graph, requantized(source.value, source.quantization, result, name), node)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgecomp.graph.qdq import Quantization, is_dequantize, quantization_of, requantizer_of
 from edgecomp.graph.values import dtype_of, shape_of
-from edgecomp.lowering.integer_group import is_int8
+from edgecomp.lowering.integer_group import is_activation, is_int8
 from edgecomp.model import State
 from edgecomp_runtime.manifest import TensorSpec
 
@@ -28,7 +28,7 @@ def strip_input(graph: ir.Graph, spec: TensorSpec) -> TensorSpec:
     value = next(v for v in graph.inputs if v.name == spec.name)
     quantizer = requantizer_of(value)
     quantization = None if quantizer is None else quantization_of(quantizer)
-    if quantizer is None or quantization is None or not is_int8(quantization):
+    if quantizer is None or quantization is None or not is_activation(quantization):
         return spec
     quantized = quantizer.outputs[0]
     taken = ir.Value(name=spec.name, shape=quantized.shape, type=quantized.type)
@@ -47,7 +47,7 @@ def strip_output(graph: ir.Graph, spec: TensorSpec) -> TensorSpec:
     if producer is None or quantization is None or not is_dequantize(producer):
         return spec
     source = producer.inputs[0]
-    if source is None or not is_int8(quantization) or source.is_graph_output():
+    if source is None or not is_activation(quantization) or source.is_graph_output():
         return spec
     if source.is_graph_input() or source.is_initializer():
         return spec

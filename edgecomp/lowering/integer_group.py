@@ -23,6 +23,17 @@ def is_int8(quantization: Quantization | None) -> bool:
     return quantization is not None and quantization.dtype == "int8" and quantization.per_tensor
 
 
+def is_int16(quantization: Quantization | None) -> bool:
+    """Whether the tensor is int16 with one scale and zero point 0, as beside int8 weights."""
+    wide = quantization is not None and quantization.dtype == "int16" and quantization.per_tensor
+    return wide and quantization is not None and not quantization.zero_point.any()
+
+
+def is_activation(quantization: Quantization | None) -> bool:
+    """Whether integer operators take tensors of this quantization."""
+    return is_int8(quantization) or is_int16(quantization)
+
+
 @dataclass(frozen=True, eq=False)
 class Operand:
     """A quantized tensor an operator reads."""
@@ -84,8 +95,8 @@ class Group:
 
 
 def clamp_of(activation: ir.Node | None, result: Quantization) -> tuple[int, int]:
-    """The range of int8 outputs after `activation` (Relu, Clip or None)."""
-    low, high = -128, 127
+    """The range of outputs after `activation` (Relu, Clip or None)."""
+    low, high = (-128, 127) if result.dtype == "int8" else (-(2**15), 2**15 - 1)
     if activation is None:
         return low, high
     least: npt.NDArray[Any] | None = np.zeros(())

@@ -43,7 +43,7 @@ def _conv(node: ir.Node) -> Lowered:
     )
     macs = int(np.prod(output_shape(node))) * int(np.prod(weights[1:]))
     zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
-    work = conv.ConvWork(shape, zero_point, rescale)
+    work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None
     return Lowered(conv.conv2d(shape, zero_point, rescale), "conv2d", macs, work=work)
 
 
@@ -62,7 +62,7 @@ def _depthwise(node: ir.Node) -> Lowered:
     )
     macs = int(np.prod(output_shape(node))) * height * width
     zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
-    work = conv.ConvWork(shape, zero_point, rescale)
+    work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None
     func = conv.depthwise_conv2d(shape, zero_point, rescale)
     return Lowered(func, "depthwise_conv2d", macs, work=work)
 
@@ -70,8 +70,9 @@ def _depthwise(node: ir.Node) -> Lowered:
 def _dense(node: ir.Node) -> Lowered:
     units, depth = input_shape(node, 1)
     rows = int(np.prod(input_shape(node)[:-1]))
-    work = conv.DenseWork(rows, depth, units, rescale_of(node))
-    func = conv.dense(rows, depth, units, work.rescale)
+    rescale = rescale_of(node)
+    work = conv.DenseWork(rows, depth, units, rescale) if rescale.element == "int8" else None
+    func = conv.dense(rows, depth, units, rescale)
     return Lowered(func, "dense", rows * depth * units, work=work)
 
 

@@ -39,19 +39,22 @@ def weighted(
 
     With `fold` the input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) +
     (b - z sum(w)).
-    None when a bias does not fit 32 bits.
+    None when a bias does not fit 32 bits, or 48 beside int16 activations.
     """
     node, channels = group.node, weights.shape[0]
     product = group.operands[0].scale * scales.astype(np.float32)
     bias = _integer_bias(node, channels, product)
     sums = weights.reshape(channels, -1).astype(np.int64).sum(axis=1)
     folded = bias - group.operands[0].zero_point * sums if fold else bias
-    if np.abs(folded).max(initial=0) > 2**31 - 1 or np.abs(bias).max(initial=0) > 2**31 - 1:
+    wide = group.result.dtype == "int16"
+    limit = 2**47 if wide else 2**31 - 1
+    if np.abs(folded).max(initial=0) > limit or np.abs(bias).max(initial=0) > limit:
         return None
+    kind = np.int64 if wide else np.int32
     name = node.name or node.op_type
     values = [
         add_constant(group.graph, f"{name} weights", weights),
-        add_constant(group.graph, f"{name} bias", folded.astype(np.int32)),
+        add_constant(group.graph, f"{name} bias", folded.astype(kind)),
         add_constant(
             group.graph, f"{name} multipliers", np.array([m.mantissa for m in factors], np.int32)
         ),

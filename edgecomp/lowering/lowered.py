@@ -74,11 +74,12 @@ def element_type(node: ir.Node) -> str:
 
 
 def rescale_of(node: ir.Node) -> Rescale:
-    """How a weighted node brings its sums to int8."""
+    """How a weighted node brings its sums to activations."""
     shifts = constant_of(node.inputs[4])
     assert shifts is not None
     only_down = bool((shifts <= 0).all())
-    return Rescale(int_of(node, "zero_point"), int_of(node, "low"), int_of(node, "high"), only_down)
+    low, high = int_of(node, "low"), int_of(node, "high")
+    return Rescale(int_of(node, "zero_point"), low, high, only_down, element_type(node))
 
 
 def binary_scales(node: ir.Node) -> BinaryScales:

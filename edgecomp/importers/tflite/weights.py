@@ -40,7 +40,7 @@ def weights_of(context: Context, place: int, order: Sequence[int], channel_axis:
 def bias_of(context: Context, place: int, weights_at: int, source_at: int = 0) -> list[str]:
     """The bias as operands: none, or one.
 
-    An int32 bias counts in units of input scale times weight scale, whatever scale the file writes
+    An integer bias (int64 beside int16 activations) counts in units of input scale times weight scale, whatever scale the file writes
     beside it: that is how the reference kernels read it.
     """
     if not context.has(place):
@@ -48,11 +48,12 @@ def bias_of(context: Context, place: int, weights_at: int, source_at: int = 0) -
     index = context.tensor(place)
     tensor = context.values.tensors[index]
     source, weights = context.quantized(source_at), context.quantized(weights_at)
-    if tensor.dtype == "int64":
-        raise context.refusal("16-bit activations with a 64-bit bias are not known")
-    if tensor.dtype != "int32" or source is None or weights is None:
+    if tensor.dtype not in ("int32", "int64") or source is None or weights is None:
         return [context.read(place)]
     content = context.constant(place)
+    if np.abs(content.astype(np.int64)).max(initial=0) >= 2**31:
+        raise context.refusal("its bias has more than 32 bits")
+    content = content.astype(np.int32)
     product = np.float32(source.scale[0]) * weights.scale.astype(np.float32)
     builder = context.values.builder
     integers = builder.constant(content, f"{tensor.name}_bias")

@@ -50,6 +50,14 @@ EC_INLINE int32_t ec_multiply_down(int32_t x, int32_t multiplier, int32_t shift)
   return ec_rounding_shift_right(ec_doubling_high_multiply(x, multiplier), -shift);
 }
 
+/* The same of a 64-bit sum, |x| < 2^48: the multiplier rounded to 16 bits, one rounding, ties upwards. */
+EC_INLINE int32_t ec_multiply_wide(int64_t x, int32_t multiplier, int32_t shift) {
+  const int32_t reduced =
+      multiplier < 0x7fff0000 ? (multiplier + (1 << 15)) >> 16 : 0x7fff;
+  const int32_t right = 15 - shift;
+  return (int32_t)((x * reduced + ((int64_t)1 << (right - 1))) >> right);
+}
+
 /* Sum / count, rounded to nearest, ties away from zero; count > 0. */
 EC_INLINE int32_t ec_rounded_mean(int32_t sum, int32_t count) {
   return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;

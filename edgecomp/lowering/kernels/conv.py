@@ -1,29 +1,39 @@
-"""Convolution and dense layers in int8: 32-bit sums, per-channel fixed-point rescaling."""
+"""Convolution and dense layers of int8 weights: sums, per-channel fixed-point rescaling.
+
+Activations are int8, with 32-bit sums and biases, or int16, with 64-bit ones.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import te
+from tvm import te, tirx
 
 from edgecomp.lowering.kernels.common import padded, requantize, to_int8
 
 
 @dataclass(frozen=True)
 class Rescale:
-    """How 32-bit sums become int8.
+    """How sums become activations.
 
     Attributes:
         zero_point: of the output.
         low, high: clamp in output steps; the fused activation is in it.
         only_down: no channel's multiplier is 1 or more.
+        element: type of the activations read and made, int8 or int16.
     """
 
     zero_point: int
     low: int
     high: int
     only_down: bool
+    element: str = "int8"
+
+    @property
+    def sum_type(self) -> str:
+        """Type of the sums and the bias."""
+        return "int32" if self.element == "int8" else "int64"
 
 
 @dataclass(frozen=True)
@@ -78,23 +88,26 @@ class DenseWork:
 
 
 def rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale: Rescale) -> Any:
-    """int32 sums [..., O] plus a bias, times a multiplier for each channel, as int8."""
+    """Sums [..., O] plus a bias, times a multiplier for each channel, as activations."""
 
     def element(*index: Any) -> Any:
         channel = index[-1]
         total = accumulator[index] + bias[channel]
-        scaled = requantize(
-            total, multiplier[channel], shift[channel].astype("int32"), rescale.only_down
-        )
+        factor = multiplier[channel], shift[channel].astype("int32")
+        if rescale.element == "int16":
+            scaled = tirx.call_extern("int32", "ec_multiply_wide", total, *factor)
+            bounded = tirx.call_extern("int32", "ec_clamp", scaled, rescale.low, rescale.high)
+            return bounded.astype("int16")
+        scaled = requantize(total, *factor, rescale.only_down)
         return to_int8(scaled, rescale.zero_point, rescale.low, rescale.high)
 
     return te.compute(accumulator.shape, element, name="out")
 
 
-def channel_constants(channels: int) -> tuple[Any, Any, Any]:
+def channel_constants(channels: int, bias: str = "int32") -> tuple[Any, Any, Any]:
     """Placeholders bias[O], multiplier[O], shift[O]."""
     return (
-        te.placeholder((channels,), "int32", name="bias"),
+        te.placeholder((channels,), bias, name="bias"),
         te.placeholder((channels,), "int32", name="multiplier"),
         te.placeholder((channels,), "int8", name="shift"),
     )
@@ -105,11 +118,11 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
 
     The input's zero point is in the bias already; the border holds the zero point.
     """
-    x = te.placeholder(shape.x, "int8", name="x")
+    x = te.placeholder(shape.x, rescale.element, name="x")
     in_group = shape.x[3] // shape.group
     out_group = shape.out_channels // shape.group
     w = te.placeholder((shape.out_channels, *shape.kernel, in_group), "int8", name="w")
-    bias, multiplier, shift = channel_constants(shape.out_channels)
+    bias, multiplier, shift = channel_constants(shape.out_channels, rescale.sum_type)
     source = padded(x, shape.pads, input_zero_point)
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
     kw = te.reduce_axis((0, shape.kernel[1]), "kw")
@@ -122,7 +135,7 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
         product = source[n, row, column, first + ic].astype("int32") * w[o, kh, kw, ic].astype(
             "int32"
         )
-        return te.sum(product, axis=[kh, kw, ic])
+        return te.sum(product.astype(rescale.sum_type), axis=[kh, kw, ic])
 
     extent = (shape.x[0], shape.output_extent(0), shape.output_extent(1), shape.out_channels)
     accumulator = te.compute(extent, element, name="acc")
@@ -132,9 +145,9 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
 
 def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
     """x[N,H,W,C], w[KH,KW,O], bias[O], multiplier[O], shift[O] -> out[N,OH,OW,O], O = C * m."""
-    x = te.placeholder(shape.x, "int8", name="x")
+    x = te.placeholder(shape.x, rescale.element, name="x")
     w = te.placeholder((*shape.kernel, shape.out_channels), "int8", name="w")
-    bias, multiplier, shift = channel_constants(shape.out_channels)
+    bias, multiplier, shift = channel_constants(shape.out_channels, rescale.sum_type)
     times = shape.out_channels // shape.x[3]
     source = padded(x, shape.pads, input_zero_point)
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
@@ -145,7 +158,7 @@ def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) 
         column = wd * shape.strides[1] + kw * shape.dilations[1]
         channel = o if times == 1 else te.floordiv(o, times)
         product = source[n, row, column, channel].astype("int32") * w[kh, kw, o].astype("int32")
-        return te.sum(product, axis=[kh, kw])
+        return te.sum(product.astype(rescale.sum_type), axis=[kh, kw])
 
     extent = (shape.x[0], shape.output_extent(0), shape.output_extent(1), shape.out_channels)
     accumulator = te.compute(extent, element, name="acc")
@@ -155,14 +168,15 @@ def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) 
 
 def dense(rows: int, depth: int, units: int, rescale: Rescale) -> Any:
     """x[M,K], w[O,K], bias[O], multiplier[O], shift[O] -> out[M,O]."""
-    x = te.placeholder((rows, depth), "int8", name="x")
+    x = te.placeholder((rows, depth), rescale.element, name="x")
     w = te.placeholder((units, depth), "int8", name="w")
-    bias, multiplier, shift = channel_constants(units)
+    bias, multiplier, shift = channel_constants(units, rescale.sum_type)
     k = te.reduce_axis((0, depth), "k")
-    accumulator = te.compute(
-        (rows, units),
-        lambda m, o: te.sum(x[m, k].astype("int32") * w[o, k].astype("int32"), axis=k),
-        name="acc",
-    )
+
+    def element(m: Any, o: Any) -> Any:
+        product = x[m, k].astype("int32") * w[o, k].astype("int32")
+        return te.sum(product.astype(rescale.sum_type), axis=k)
+
+    accumulator = te.compute((rows, units), element, name="acc")
     out = rescaled(accumulator, bias, multiplier, shift, rescale)
     return te.create_prim_func([x, w, bias, multiplier, shift, out])
