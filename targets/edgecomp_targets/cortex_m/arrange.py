@@ -41,7 +41,13 @@ MVE_RULES: Rules = {
     ("depthwise_conv2d", ConvWork): mve_depthwise.depthwise,
     ("elementwise", AddWork): dsp_add.mve_add,
 }
-"""Tried before `DSP_RULES`, which Helium cores have too."""
+
+MVE_FALLBACKS: Rules = {
+    ("conv2d", ConvWork): dsp_conv.conv,
+    ("dense", DenseWork): dsp_conv.dense,
+    ("depthwise_conv2d", ConvWork): dsp_depthwise.depthwise,
+}
+"""Helium cores have the DSP extension too: tried where the vector kernels refuse."""
 
 RULES: Mapping[str, tuple[Rules, ...]] = {
     "cortex_m0plus": (),
@@ -49,7 +55,7 @@ RULES: Mapping[str, tuple[Rules, ...]] = {
     "cortex_m4": (DSP_RULES,),
     "cortex_m7": (DSP_RULES,),
     "cortex_m33": (DSP_RULES,),
-    "cortex_m55": (MVE_RULES, DSP_RULES),
+    "cortex_m55": (MVE_RULES, MVE_FALLBACKS),
 }
 """For each core, by schedule and work of a kernel: from its work and constants to a replacement."""
 

@@ -96,36 +96,59 @@ EC_INLINE void ec_mve_products_of_one(const int8_t *first, const int8_t *weights
 #endif
 }
 
-/* Output steps of the sums of at most four channels from `c` on, of which there are `left`. */
-EC_INLINE void ec_mve_outputs(const int32_t sums[4], const ec_mve_rescaling *r, int32_t c,
-                              int32_t left, int8_t *out) {
 #if EC_MVE
+
+/* Constants of four channels, in vectors. */
+typedef struct {
+  int32x4_t multiplier, shift, low, high;
+  int32_t zero_point;
+  mve_pred16_t inside; /* which of the four there are */
+} ec_mve_four;
+
+EC_INLINE void ec_mve_store_outputs(const int32_t sums[4], const ec_mve_four *f, int8_t *out) {
   const int32x4_t wide = {sums[0], sums[1], sums[2], sums[3]};
-  int32x4_t steps = ec_mve_multiply_down(wide, vldrwq_s32(r->multiplier + c),
-                                         vldrbq_s32(r->shift + c));
-  steps = vaddq_n_s32(steps, r->zero_point);
-  steps = vmaxq_s32(steps, vdupq_n_s32(r->range->low));
-  steps = vminq_s32(steps, vdupq_n_s32(r->range->high));
-  vstrbq_p_s32(out, steps, vctp32q((uint32_t)left));
+  int32x4_t steps = ec_mve_multiply_down(wide, f->multiplier, f->shift);
+  steps = vminq_s32(vmaxq_s32(vaddq_n_s32(steps, f->zero_point), f->low), f->high);
+  vstrbq_p_s32(out, steps, f->inside);
+}
+
+#endif
+
+/* Output steps of the sums of at most four channels from `c` on, of which there are `left`; of two
+ * vectors, the outputs of which are `apart`, or of the first where `apart` is 0. */
+EC_INLINE void ec_mve_outputs(const int32_t x[4], const int32_t y[4], const ec_mve_rescaling *r,
+                              int32_t c, int32_t left, int8_t *out, int32_t apart) {
+#if EC_MVE
+  const ec_mve_four f = {vldrwq_s32(r->multiplier + c), vldrbq_s32(r->shift + c),
+                         vdupq_n_s32(r->range->low),    vdupq_n_s32(r->range->high),
+                         r->zero_point,                 vctp32q((uint32_t)left)};
+  ec_mve_store_outputs(x, &f, out);
+  if (apart) ec_mve_store_outputs(y, &f, out + apart);
 #else
   for (int32_t i = 0; i < left && i < 4; ++i) {
-    const int32_t step =
-        ec_multiply_down(sums[i], r->multiplier[c + i], r->shift[c + i]) + r->zero_point;
-    out[i] = (int8_t)ec_clamp(step, r->range->low, r->range->high);
+    const int32_t multiplier = r->multiplier[c + i], shift = r->shift[c + i];
+    const int32_t first = ec_multiply_down(x[i], multiplier, shift) + r->zero_point;
+    out[i] = (int8_t)ec_clamp(first, r->range->low, r->range->high);
+    if (apart) {
+      const int32_t second = ec_multiply_down(y[i], multiplier, shift) + r->zero_point;
+      out[i + apart] = (int8_t)ec_clamp(second, r->range->low, r->range->high);
+    }
   }
 #endif
 }
 
 /* All channels of two vectors; weights and constants are filled up to four channels. */
 EC_NOINLINE void ec_mve_two_vectors(const int8_t *first, const int8_t *second,
-                                    const int8_t *weights, const ec_mve_rescaling *r, int32_t depth,
-                                    int32_t channels, int8_t *out) {
+                                    const int8_t *weights, const ec_mve_rescaling *constants,
+                                    int32_t depth, int32_t channels, int8_t *out) {
+  ec_mve_rescaling r = *constants; /* a store of outputs cannot change a copy */
+  const ec_output_range range = *constants->range;
+  r.range = &range;
   for (int32_t c = 0; c < channels; c += 4, weights += 4 * depth) {
-    const int32_t *const b = r->bias + c;
+    const int32_t *const b = r.bias + c;
     int32_t x[4] = {b[0], b[1], b[2], b[3]}, y[4] = {b[0], b[1], b[2], b[3]};
     ec_mve_products(first, second, weights, depth, x, y);
-    ec_mve_outputs(x, r, c, channels - c, out + c);
-    ec_mve_outputs(y, r, c, channels - c, out + channels + c);
+    ec_mve_outputs(x, y, &r, c, channels - c, out + c, channels);
   }
 }
 
@@ -137,7 +160,7 @@ EC_NOINLINE void ec_mve_one_vector(const int8_t *first, const int8_t *weights,
     const int32_t *const b = r->bias + c;
     int32_t x[4] = {b[0], b[1], b[2], b[3]};
     ec_mve_products_of_one(first, weights, depth, x);
-    ec_mve_outputs(x, r, c, channels - c, out + c);
+    ec_mve_outputs(x, x, r, c, channels - c, out + c, 0);
   }
 }
 
