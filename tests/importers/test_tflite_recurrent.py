@@ -198,3 +198,54 @@ def test_int8_svdf(rank: int, memory: int, batch: int, tflite_op: Any, compiled:
     result = operand((batch, units), (0.013,), -11)
     op = single_op("SVDF", operands, result, "SVDFOptions", options)
     _compare_integers(op, compiled, _int8_runs(random, batch, features))
+
+
+def _int8_lstm(
+    tflite_op: Any, random: np.random.Generator, shape: tuple[int, int, int], **kind: Any
+) -> Any:
+    """Like `_float_lstm`, of int8 with a 16-bit memory."""
+    single_op, operand = tflite_op
+    cells, features = 6, shape[2]
+    coupled, peephole = kind.pop("coupled", False), kind.pop("peephole", False)
+    projection = kind.pop("projection", 0)
+    outputs = projection or cells
+    batch = shape[1] if kind.get("TimeMajor") else shape[0]
+
+    def made(there: bool, dtype: str, *dims: int) -> Any:
+        return _weights(operand, random, dtype, *dims) if there else None
+
+    gates = (not coupled, True, True, True)
+    hidden = ((0.0081,), 5)
+    operands = (
+        operand(shape, (0.013,), -9),
+        *(made(gate, "int8", cells, features) for gate in gates),
+        *(made(gate, "int8", cells, outputs) for gate in gates),
+        *(made(peephole and gate, "int16", cells) for gate in gates[:3]),
+        *(made(gate, "int32", cells) for gate in gates),
+        made(projection > 0, "int8", projection, cells),
+        made(projection > 0, "int32", projection),
+        operand((batch, outputs), *hidden, variable=True),
+        operand((batch, cells), (2.0**-11,), dtype="int16", variable=True),
+        *(None,) * 4,
+    )
+    within = (0.007, -3) if projection else (hidden[0][0], hidden[1])
+    scales = [*[(1.0, 0)] * 4, within]
+    return single_op(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        operands,
+        operand((*shape[:2], outputs), *hidden),
+        "UnidirectionalSequenceLSTMOptions",
+        {"FusedActivationFunction": ACTIVATIONS["tanh"], **kind},
+        intermediates=tuple(operand((1,), (scale,), zero) for scale, zero in scales),
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"coupled": True, "peephole": True, "CellClip": 0.8}, {"projection": 4, "ProjClip": 0.5}],
+    ids=lambda kind: "-".join(kind) or "plain",
+)
+def test_int8_lstm(kind: dict[str, Any], tflite_op: Any, compiled: Any) -> None:
+    random = np.random.default_rng(len(kind))
+    op = _int8_lstm(tflite_op, random, (2, 2, 5), **kind, TimeMajor="coupled" in kind)
+    _compare_integers(op, compiled, _int8_runs(random, 2, 2, 5))

@@ -59,6 +59,7 @@ class Operator:
         options: fields of its options table, by their name in the schema; absent in the file,
             they have the schema's defaults.
         custom: the options of a custom operator, as they lie in the file.
+        intermediates: tensors that only say the scales of values within the operator.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Operator:
     outputs: tuple[int, ...]
     options: Mapping[str, Any]
     custom: bytes = b""
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

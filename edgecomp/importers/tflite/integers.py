@@ -1,4 +1,4 @@
-"""Integer arithmetic in ONNX's operators: additions, products and shifts with TFLite's roundings."""
+"""Integer arithmetic in ONNX's operators: sums, products and shifts with TFLite's roundings."""
 
 from __future__ import annotations
 
@@ -57,25 +57,17 @@ class Integers:
         return self.context.emit(op_type, self.value, self._operand(other))
 
     def quotient(self, divisor: int) -> Integers:
-        """Divided by a number, rounded down; none is negative."""
+        """Divided by a number, rounded towards zero."""
         return self._with("Div", divisor)
 
-    def shifted(self, bits: int, limit: int) -> Integers:
-        """Divided by 2^bits and rounded down; between -2^limit and 2^limit.
-
-        Integers divide towards zero, or down, as the machine has it: none may be negative.
-        """
+    def halved(self, bits: int, *, ties_up: bool = False) -> Integers:
+        """Divided by 2^bits and rounded to nearest, ties away from zero or up."""
         if bits == 0:
             return self
-        return (self + (1 << limit)).quotient(1 << bits) - (1 << (limit - bits))
-
-    def halved(self, bits: int, limit: int) -> Integers:
-        """Divided by 2^bits and rounded to nearest, ties away from zero."""
-        if bits == 0:
-            return self
-        negative = self.compare("Less", 0)
-        minus_one = self._named(self._operand(-1)).where(negative, 0)
-        return (self + (1 << (bits - 1)) + minus_one).shifted(bits, limit)
+        half = 1 << (bits - 1)
+        below = self._named(self._operand(int(ties_up) - half))
+        half_of_sign = below.where(self.compare("Less", 0), half)
+        return (self + half_of_sign).quotient(1 << bits)
 
     def scaled(self, by: Multiplier) -> Integers:
         """Times a multiplier: the product in Q31, ties up, then a shift, ties away from zero.
@@ -83,7 +75,7 @@ class Integers:
         The numbers times 2^shift must fit in 32 bits.
         """
         wide = self.cast("int64") * (by.mantissa << max(by.shift, 0))
-        return (wide + (1 << 30)).shifted(31, 62).halved(max(-by.shift, 0), 40).cast("int32")
+        return wide.halved(31, ties_up=True).halved(max(-by.shift, 0)).cast("int32")
 
     def _with(self, op_type: str, other: Integers | int) -> Integers:
         return self._named(self.context.emit(op_type, self.value, self._operand(other)))

@@ -242,7 +242,8 @@ class _Reader:
             )
         outputs = self._indices(table, "Outputs", tensors)
         custom = self._numbers(table, "CustomOptions", np.uint8).tobytes()
-        return Operator(codes[index], inputs, outputs, self._options(table), custom)
+        within = self._indices(table, "Intermediates", tensors)
+        return Operator(codes[index], inputs, outputs, self._options(table), custom, within)
 
     def _options(self, table: Any) -> Mapping[str, Any]:
         """The fields of the operator's options table, those of `OPTIONS` only."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgecomp.importers.recurrent import MAX_STEPS
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.recurrent_integer import svdf_integer
+from edgecomp.importers.tflite.recurrent_integer import lstm_integer, svdf_integer
+from edgecomp.importers.tflite.sequence import (
+    CELL,
+    FORGET,
+    INPUT,
+    OUTPUT,
+    each_step,
+    from_steps,
+    in_steps,
+)
 
 _LAYER_NORM_EPSILON = 1e-8
 """What the reference kernel adds to the variance."""
-
-_INPUT, _FORGET, _CELL, _OUTPUT = range(4)
-"""The order of the gates among an LSTM's operands."""
 
 
 def svdf(context: Context) -> None:
@@ -68,15 +73,15 @@ class _Cell:
         total = emit("Add", inputs, emit("MatMul", hidden, self.recurrent))
         split = self.context.several("Split", total, self._sizes(), outputs=len(self.gates), axis=1)
         sums = dict(zip(self.gates, split, strict=True))
-        forget = self._gate(sums[_FORGET], _FORGET, 10, memory)
-        if _INPUT in sums:
-            enter = self._gate(sums[_INPUT], _INPUT, 9, memory)
+        forget = self._gate(sums[FORGET], FORGET, 10, memory)
+        if INPUT in sums:
+            enter = self._gate(sums[INPUT], INPUT, 9, memory)
         else:
             enter = emit("Sub", self.context.like(forget, 1.0), forget)
-        fresh = self.context.activated(self._normalised(sums[_CELL], _CELL))
+        fresh = self.context.activated(self._normalised(sums[CELL], CELL))
         memory = emit("Add", emit("Mul", forget, memory), emit("Mul", fresh, enter))
         memory = self._clipped(memory, "CellClip")
-        leave = self._gate(sums[_OUTPUT], _OUTPUT, 11, memory)
+        leave = self._gate(sums[OUTPUT], OUTPUT, 11, memory)
         return self._projected(emit("Mul", leave, self.context.activated(memory))), memory
 
     def _sizes(self) -> str:
@@ -121,39 +126,30 @@ def unidirectional_sequence_lstm(context: Context) -> None:
     """UNIDIRECTIONAL_SEQUENCE_LSTM: one step after another.
 
     Operands, by place: 0 input; 1 to 4 weights of the input, 5 to 8 of the hidden state, each in
-    the order of `_INPUT` ...; 9 to 11 peepholes of all gates but the cell's; 12 to 15 biases;
-    16, 17 projection and its bias; 18 hidden state; 19 memory; 20 to 23 layer normalisation.
+    the order of `sequence.INPUT` ...; 9 to 11 peepholes of all gates but the cell's; 12 to 15
+    biases; 16, 17 projection and its bias; 18 hidden state; 19 memory; 20 to 23 layer
+    normalisation.
     """
-    _require_float(context, [place for place in range(20) if context.has(place)])
-    emit, order = context.emit, (1, 0, 2)
     gates = [gate for gate in range(4) if context.has(1 + gate)]
-    if not {_FORGET, _CELL, _OUTPUT} <= set(gates):
+    if not {FORGET, CELL, OUTPUT} <= set(gates):
         raise context.refusal("weights of a gate are missing", "convert the model again")
-    source, rank = context.read(0), len(context.shape(0))
-    batch_first = rank == 3 and not context.option("TimeMajor", False)
-    if rank == 2:
-        source = emit("Unsqueeze", source, context.ints([0]))
-    elif batch_first:
-        source = emit("Transpose", source, perm=order)
-    steps = context.of(source)[0]
-    if steps > MAX_STEPS:
-        raise context.refusal(f"{steps} steps", f"give at most {MAX_STEPS} steps at once")
+    if context.dtype(0) == "int8":
+        lstm_integer(context, gates)
+        return
+    _require_float(context, [place for place in range(20) if context.has(place)])
+    emit = context.emit
+    source = in_steps(context, context.read(0))
     inputs = emit("MatMul", source, _beside(context, [1 + gate for gate in gates]))
-    if not context.has(20 + _FORGET):
+    if not context.has(20 + FORGET):
         biases = [context.read(12 + gate) for gate in gates]
         inputs = emit("Add", inputs, emit("Concat", *biases, axis=0))
     recurrent = _beside(context, [5 + gate for gate in gates])
     cell = _Cell(context, gates, context.shape(2)[0], recurrent)
     hidden, memory, rows = context.read(18), context.read(19), []
-    for step in _steps(context, inputs, steps):
+    for step in each_step(context, inputs):
         hidden, memory = cell.step(step, hidden, memory)
-        rows.append(emit("Unsqueeze", hidden, context.ints([0])))
-    result = context.main("Concat", *rows, axis=0)
-    if rank == 2:
-        result = emit("Squeeze", result, context.ints([0]))
-    elif batch_first:
-        result = emit("Transpose", result, perm=order)
-    context.give(result)
+        rows.append(hidden)
+    context.give(from_steps(context, rows))
     context.give(hidden, place=1)
     context.give(memory, place=2)
 
@@ -175,12 +171,3 @@ def _turned(context: Context, place: int) -> str:
 def _beside(context: Context, places: Sequence[int]) -> str:
     """Several matrices of weights as one right side."""
     return context.emit("Concat", *(_turned(context, place) for place in places), axis=1)
-
-
-def _steps(context: Context, inputs: str, count: int) -> list[str]:
-    """[T, B, N] as T matrices [B, N]."""
-    axes = context.ints([0])
-    if count == 1:
-        return [context.emit("Squeeze", inputs, axes)]
-    parts = context.several("Split", inputs, context.ints([1] * count), outputs=count, axis=0)
-    return [context.emit("Squeeze", part, axes) for part in parts]

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
+from edgecomp.importers.tflite.builder import Array
 from edgecomp.importers.tflite.context import Context
+from edgecomp.importers.tflite.fixed_point_curves import logistic, tanh
 from edgecomp.importers.tflite.integers import Integers
-from edgecomp.lowering.fixed_point import quantize_multiplier
+from edgecomp.importers.tflite.sequence import (
+    CELL,
+    FORGET,
+    INPUT,
+    OUTPUT,
+    each_step,
+    from_steps,
+    in_steps,
+)
+from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 _INT8 = (-128, 127)
@@ -40,6 +54,166 @@ def svdf_integer(context: Context) -> None:
     real = state_scale * _scale(context, 2) / _output_scale(context)
     result = total.scaled(quantize_multiplier(float(real))) + _output_zero_point(context)
     context.values.write_integers(context.output(), result.clipped(*_INT8).cast("int8").value)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """The sums of one gate, in 16 bits with 3 before the point.
+
+    Attributes:
+        inputs, hidden: multipliers of the products with input and hidden state.
+        peephole: of the product with the memory, or None.
+    """
+
+    context: Context
+    number: int
+    inputs: Multiplier
+    hidden: Multiplier
+    peephole: Multiplier | None
+
+    def total(self, source: Integers, hidden: Integers, memory: Integers) -> Integers:
+        """Clipped after each of its terms, as the reference kernel does."""
+        context, number = self.context, self.number
+        bias = context.constant(12 + number)
+        value = _accumulated(context, source, 1 + number, _zero_point(context, 0), bias)
+        value = value.scaled(self.inputs).clipped(*_INT16)
+        more = _accumulated(context, hidden, 5 + number, _zero_point(context, 18), None)
+        value = (more.scaled(self.hidden) + value).clipped(*_INT16)
+        if self.peephole is not None:
+            seen = memory * _weights(context, _PEEPHOLES[number])
+            value = (seen.scaled(self.peephole) + value).clipped(*_INT16)
+        return value
+
+
+_PEEPHOLES = {INPUT: 9, FORGET: 10, OUTPUT: 11}
+
+_GATE_SCALE = np.float32(2.0**-12)
+
+
+def _gate(context: Context, number: int) -> _Gate:
+    weights, recurrent = _scale(context, 1 + number), _scale(context, 5 + number)
+    place, peephole = _PEEPHOLES.get(number, 0), None
+    if place and context.has(place):
+        _require(context, {place: "int16"})
+        real = float(_scale(context, 19)) * float(_scale(context, place)) / float(_GATE_SCALE)
+        peephole = quantize_multiplier(float(np.float32(real)))
+    return _Gate(
+        context,
+        number,
+        quantize_multiplier(float(weights * _scale(context, 0) / _GATE_SCALE)),
+        quantize_multiplier(float(recurrent * _scale(context, 18) / _GATE_SCALE)),
+        peephole,
+    )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """An LSTM of int8 with a 16-bit memory.
+
+    Attributes:
+        gates: by their numbers; without an input gate, that is 1 less the forget gate.
+        exponent: of the memory's scale, a power of two.
+        result: multiplier and zero point of what leaves the cells.
+    """
+
+    context: Context
+    gates: Mapping[int, _Gate]
+    exponent: int
+    result: tuple[Multiplier, int]
+
+    def step(
+        self, source: Integers, hidden: Integers, memory: Integers
+    ) -> tuple[Integers, Integers]:
+        """Hidden state and memory after one step."""
+        gates, bits = self.gates, 15 + self.exponent
+        forget = logistic(gates[FORGET].total(source, hidden, memory), 3)
+        fresh = tanh(gates[CELL].total(source, hidden, memory), 3)
+        if INPUT in gates:
+            enter = logistic(gates[INPUT].total(source, hidden, memory), 3)
+        else:
+            enter = -forget + _INT16[1]
+        kept = (forget * memory).halved(15)
+        memory_next = (kept + (enter * fresh).halved(15 + bits)).clipped(*_INT16)
+        limit = self._limit("CellClip", _scale(self.context, 19), _INT16)
+        if limit > 0:
+            memory_next = memory_next.clipped(-limit, limit)
+        leave = logistic(gates[OUTPUT].total(source, hidden, memory_next), 3)
+        multiplier, zero_point = self.result
+        left = (leave * tanh(memory_next, bits)).scaled(multiplier) + zero_point
+        return self._projected(left.clipped(*_INT8)), memory_next
+
+    def _projected(self, left: Integers) -> Integers:
+        context = self.context
+        if not context.has(16):
+            return left
+        bias = context.constant(17) if context.has(17) else None
+        value = _accumulated(context, left, 16, self.result[1], bias)
+        scale = _scale(context, 16) * _hidden(context)[0] / _scale(context, 18)
+        value = value.scaled(quantize_multiplier(float(scale))) + _zero_point(context, 18)
+        value = value.clipped(*_INT8)
+        limit = self._limit("ProjClip", _output_scale(context), _INT8)
+        return value.clipped(-limit, limit) if limit > 0 else value
+
+    def _limit(self, option: str, scale: np.float32, within: tuple[int, int]) -> int:
+        limit = np.float32(self.context.option(option, 0.0))
+        return int(np.clip(limit / scale, *within)) if limit > 0 else 0
+
+
+def lstm_integer(context: Context, gates: Sequence[int]) -> None:
+    """An LSTM of int8 with an int16 memory; operands as `recurrent.unidirectional_sequence_lstm`.
+
+    Args:
+        gates: those it has weights for.
+    """
+    int8 = dict.fromkeys((*(1 + gate for gate in gates), *(5 + gate for gate in gates), 18), "int8")
+    _require(context, int8 | {19: "int16"})
+    if context.has(16):
+        _require(context, {16: "int8"})
+    if context.has(20 + FORGET) or (context.has(16) and context.has(_PEEPHOLES[OUTPUT])):
+        raise context.refusal(
+            "int8 with layer normalisation, or with both peepholes and a projection, is not known",
+            "convert the model without quantization",
+        )
+    mantissa, exponent = np.frexp(_scale(context, 19))
+    exponent = int(exponent) - 1
+    if mantissa != 0.5 or not -15 <= exponent <= -9:
+        raise context.refusal("the scale of its memory is no power of two from 2^-15 to 2^-9")
+    scale, zero_point = _hidden(context)
+    real = np.float32(2.0**-30 / float(scale))
+    cell = _Cell(
+        context,
+        {gate: _gate(context, gate) for gate in gates},
+        exponent,
+        (quantize_multiplier(float(real)), zero_point),
+    )
+    hidden, memory, rows = _read(context, 18), _read(context, 19), []
+    source = in_steps(context, _read(context, 0).value)
+    for step in each_step(context, source):
+        hidden, memory = cell.step(Integers(context, step), hidden, memory)
+        rows.append(hidden.cast("int8").value)
+    write = context.values.write_integers
+    write(context.output(), from_steps(context, rows))
+    write(context.output(1), rows[-1])
+    write(context.output(2), memory.cast("int16").value)
+
+
+def _hidden(context: Context) -> tuple[np.float32, int]:
+    """Scale and zero point of what leaves the cells, before a projection."""
+    within = context.operator.intermediates
+    scales = context.values.tensors[within[4]].scales if len(within) > 4 else None
+    if scales is None:
+        raise context.refusal("the scale of its hidden state is missing", "convert the model again")
+    return np.float32(scales.scale[0]), int(scales.zero_point[0])
+
+
+def _accumulated(
+    context: Context, rows: Integers, place: int, zero_point: int, bias: Array | None
+) -> Integers:
+    """Rows less their zero point times a matrix of weights, plus the bias."""
+    weights = context.constant(place).astype(np.int64)
+    offset = -zero_point * weights.sum(axis=1) + (0 if bias is None else bias)
+    value = _product(context, rows, place)
+    return value + Integers(context, context.put(offset.astype(np.int32)))
 
 
 def _require(context: Context, dtypes: dict[int, str]) -> None:

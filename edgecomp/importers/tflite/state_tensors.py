@@ -1,8 +1,8 @@
 """Tensors an operator writes though it reads them, as values: read before a run, written after it.
 
-LSTM and SVDF keep their state in tensors marked `is_variable`, which the interpreter fills with
-zeros once. Here an operator gives the next state as one more result, and the graph takes the last
-one and gives the next, as it does with variables behind handles.
+LSTM and SVDF keep their state in tensors marked `is_variable`, which the interpreter fills once,
+with what stands for zero. Here an operator gives the next state as one more result, and the graph
+takes the last one and gives the next, as it does with variables behind handles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edgecomp.errors import EdgecompError, Reason
-from edgecomp.importers.tflite.file import Operator, Subgraph, Tensor
+from edgecomp.importers.tflite.file import Array, Operator, Subgraph, Tensor
 from edgecomp.importers.tflite.variables import Variable
 
 WRITTEN: Mapping[str, tuple[int, ...]] = {
@@ -34,7 +34,7 @@ def without_state_tensors(graph: Subgraph) -> tuple[Subgraph, tuple[Variable, ..
     scan = _Scan(graph, list(graph.tensors))
     operators = tuple(scan.visited(operator) for operator in graph.operators)
     variables = tuple(
-        Variable(read, written, np.zeros(graph.tensors[read].shape, graph.tensors[read].dtype))
+        Variable(read, written, _initial(graph.tensors[read]))
         for read, written in scan.current.items()
     )
     found = Subgraph(
@@ -89,3 +89,9 @@ def _state(graph: Subgraph, operator: Operator, place: int) -> int:
             )
         )
     return index
+
+
+def _initial(tensor: Tensor) -> Array:
+    """What the interpreter fills it with: the zero point of int8, else zeros."""
+    start = int(tensor.scales.zero_point[0]) if tensor.scales and tensor.dtype == "int8" else 0
+    return np.full(tensor.shape, start, tensor.dtype)
