@@ -110,6 +110,9 @@ def _signed_weights(graph: ir.Graph, node: ir.Node) -> None:
     if centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127:
         zeros = np.zeros(quantization.scale.shape, np.int8)
         _requantified(graph, node, centred.astype(np.int8), quantization, zeros)
+    else:
+        # no integer kernel takes them; dequantized here, the floats need no RAM
+        _replace(graph, node, quantization.dequantize(content))
 
 
 def _requantified(
