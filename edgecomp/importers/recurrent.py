@@ -17,43 +17,13 @@ import onnx_ir as ir
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.build import Replacement
 from edgecomp.graph.values import constant_input, dtype_of, input_at, shape_of
+from edgecomp.importers.recurrent_activations import Activation, activations_of
 
 MAX_STEPS = 2048
 """Longer sequences are refused: each step is a piece of the program."""
 
 GATES: Mapping[str, int] = {"LSTM": 4, "GRU": 3, "RNN": 1}
 """Operators and how many gates their weights hold."""
-
-_DEFAULTS: Mapping[str, tuple[str, ...]] = {
-    "LSTM": ("Sigmoid", "Tanh", "Tanh"),
-    "GRU": ("Sigmoid", "Tanh"),
-    "RNN": ("Tanh",),
-}
-
-_PARAMETERS: Mapping[str, Mapping[str, float]] = {
-    "leakyrelu": {"alpha": 0.01},
-    "thresholdedrelu": {"alpha": 1.0},
-    "hardsigmoid": {"alpha": 0.2, "beta": 0.5},
-    "elu": {"alpha": 1.0},
-    "affine": {"alpha": 1.0, "beta": 0.0},
-    "scaledtanh": {"alpha": 1.0, "beta": 1.0},
-}
-"""Parameters of activations and the defaults of the operators of the same name."""
-
-_PLAIN: Mapping[str, str] = {
-    "relu": "Relu",
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "softsign": "Softsign",
-    "softplus": "Softplus",
-    "leakyrelu": "LeakyRelu",
-    "thresholdedrelu": "ThresholdedRelu",
-    "hardsigmoid": "HardSigmoid",
-    "elu": "Elu",
-}
-"""Activations that are an operator of their own, by their lower-case names."""
-
-Activation = Callable[[ir.Value], ir.Value]
 
 
 @dataclass(frozen=True)
@@ -223,7 +193,7 @@ def _cell(new: Replacement, node: ir.Node, source: ir.Value, index: int) -> tupl
             first, left = new.add("Add", first, left), None
         inputs = new.add("Add", inputs, first)
     peepholes = _pick(new, input_at(node, 7), index) if node.op_type == "LSTM" else None
-    activations = _activations(new, node, index)
+    activations = activations_of(new, node, index)
     cell = _Cell(new, node, hidden, matrices[1], left, peepholes, activations)
     if node.op_type == "GRU":
         cell = replace(cell, matrices=cell.split(matrices[1], gates))
@@ -242,36 +212,6 @@ def _initial_states(
         state = _pick(new, input_at(node, position), index, axis)
         states.append(state or new.constant(np.zeros((batch, hidden), dtype_of(source))))
     return states
-
-
-def _activations(new: Replacement, node: ir.Node, index: int) -> list[Activation]:
-    """The activations of direction `index`, their parameters handed out in order."""
-    defaults = _DEFAULTS[node.op_type]
-    names = list(node.attributes.get_strings("activations", ())) or list(defaults) * 2
-    values = {
-        key: list(node.attributes.get_floats(f"activation_{key}", ())) for key in ("alpha", "beta")
-    }
-    found = []
-    for name in names:
-        options = {
-            key: values[key].pop(0) if values[key] else default
-            for key, default in _PARAMETERS.get(name.lower(), {}).items()
-        }
-        found.append(_activation(new, name.lower(), options))
-    return found[index * len(defaults) : (index + 1) * len(defaults)]
-
-
-def _activation(new: Replacement, name: str, options: Mapping[str, Any]) -> Activation:
-    if name in _PLAIN:
-        return lambda value: new.add(_PLAIN[name], value, **options)
-
-    def scaled(value: ir.Value) -> ir.Value:
-        alpha, beta = (new.constant(options[key], "float32") for key in ("alpha", "beta"))
-        if name == "affine":
-            return new.add("Add", new.add("Mul", value, alpha), beta)
-        return new.add("Mul", new.add("Tanh", new.add("Mul", value, beta)), alpha)
-
-    return scaled
 
 
 def _lstm(cell: _Cell, inputs: ir.Value, states: Sequence[ir.Value]) -> list[ir.Value]:
