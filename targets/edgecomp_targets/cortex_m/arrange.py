@@ -51,13 +51,16 @@ MVE_FALLBACKS: Rules = {
 
 RULES: Mapping[str, tuple[Rules, ...]] = {
     "cortex_m0plus": (),
-    "cortex_m3": (),
+    "cortex_m3": (DSP_RULES,),
     "cortex_m4": (DSP_RULES,),
     "cortex_m7": (DSP_RULES,),
     "cortex_m33": (DSP_RULES,),
     "cortex_m55": (MVE_RULES, MVE_FALLBACKS),
 }
-"""For each core, by schedule and work of a kernel: from its work and constants to a replacement."""
+"""For each core, by schedule and work of a kernel: from its work and constants to a replacement.
+
+The portable twins of the DSP kernels beat the general kernels on a Cortex-M3, not on a Cortex-M0+.
+"""
 
 
 def arrange(program: Program, core: str) -> Program:

@@ -33,7 +33,7 @@ compiled = settings(
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=(HealthCheck.function_scoped_fixture,),
 )
-CORES = ("cortex_m0plus", "cortex_m4", "cortex_m33", "cortex_m55")
+CORES = ("cortex_m0plus", "cortex_m3", "cortex_m4", "cortex_m33", "cortex_m55")
 
 rescales = st.builds(
     Rescale,
