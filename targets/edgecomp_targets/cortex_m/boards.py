@@ -122,7 +122,7 @@ CORES: Mapping[str, Core] = {
     ),
     "cortex_m33": Core(
         "thumb-freestanding-eabihf",
-        "cortex_m33+fp_armv8d16sp",
+        "cortex_m33+dsp+fp_armv8d16sp",
         "mps2-an505",
         "Armv8-M, DSP, float FPU",
     ),
