@@ -28,7 +28,8 @@ MATH_CALLS = frozenset([
     "expf", "exp2f", "logf", "log2f", "log10f", "log1pf", "sqrtf", "tanhf", "erff",
     "powf", "sinf", "cosf", "tanf", "atanf", "asinf", "acosf", "atan2f", "sinhf", "coshf",
     "asinhf", "acoshf", "atanhf", "floorf", "ceilf", "truncf", "roundf", "nearbyintf", "rintf",
-    "exp", "log", "fmod", "fmodf", "fabsf", "fmaxf", "fminf", "copysignf", "isnan", "isinf", "isfinite",
+    "exp", "log", "fmod", "fmodf", "fabsf", "fmaxf", "fminf", "copysignf", "isnan", "isinf",
+    "isfinite",
 ])
 # fmt: on
 # What TVM calls a 16-bit float.

@@ -17,8 +17,8 @@ from edgecomp.graph.values import is_constant, shape_of
 # broadcasting. All have one output.
 # fmt: off
 ELEMENTWISE = frozenset([
-    "Abs", "Add", "And", "BatchNormalization", "BitwiseXor", "Cast", "Ceil", "Clip", "Cos", "Div", "Elu",
-    "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid",
+    "Abs", "Add", "And", "BatchNormalization", "BitwiseXor", "Cast", "Ceil", "Clip", "Cos", "Div",
+    "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid",
     "HardSwish", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Min", "Mish", "Mul",
     "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid",
     "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu",

@@ -40,8 +40,8 @@ def weights_of(context: Context, place: int, order: Sequence[int], channel_axis:
 def bias_of(context: Context, place: int, weights_at: int, source_at: int = 0) -> list[str]:
     """The bias as operands: none, or one.
 
-    An integer bias (int64 beside int16 activations) counts in units of input scale times weight scale, whatever scale the file writes
-    beside it: that is how the reference kernels read it.
+    An integer bias (int64 beside int16 activations) counts in units of input scale times weight
+    scale, whatever scale the file writes beside it: that is how the reference kernels read it.
     """
     if not context.has(place):
         return []
