@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,9 @@ def _float_lstm(
     "kind",
     [
         {},
-        {"TimeMajor": True},
         {"coupled": True, "peephole": True, "CellClip": 0.4},
         {"peephole": True, "projection": 4, "ProjClip": 0.3, "TimeMajor": True},
         {"norm": True, "FusedActivationFunction": ACTIVATIONS["relu6"]},
-        {"norm": True, "coupled": True, "projection": 3},
     ],
     ids=lambda kind: "-".join(kind) or "plain",
 )
@@ -241,11 +240,29 @@ def _int8_lstm(
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [{}, {"coupled": True, "peephole": True, "CellClip": 0.8}, {"projection": 4, "ProjClip": 0.5}],
-    ids=lambda kind: "-".join(kind) or "plain",
+    ("shape", "kind"),
+    [
+        ((2, 2, 5), {}),
+        ((1, 2, 5), {"coupled": True, "peephole": True, "CellClip": 0.8, "TimeMajor": True}),
+        ((2, 1, 5), {"projection": 4, "ProjClip": 0.5}),
+    ],
+    ids=["plain", "coupled-peephole", "projection"],
 )
-def test_int8_lstm(kind: dict[str, Any], tflite_op: Any, compiled: Any) -> None:
+def test_int8_lstm(shape: Any, kind: dict[str, Any], tflite_op: Any, compiled: Any) -> None:
     random = np.random.default_rng(len(kind))
-    op = _int8_lstm(tflite_op, random, (2, 2, 5), **kind, TimeMajor="coupled" in kind)
-    _compare_integers(op, compiled, _int8_runs(random, 2, 2, 5))
+    op = _int8_lstm(tflite_op, random, shape, **kind)
+    _compare_integers(op, compiled, _int8_runs(random, *shape))
+
+
+def test_hybrid_and_odd_integer_layers_are_refused(tflite_op: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "op.tflite"
+    op = _int8_lstm(tflite_op, random, (1, 1, 3), peephole=True, projection=2)
+    path.write_bytes(op.model())
+    with pytest.raises(EdgecompError, match="both peepholes and a projection"):
+        load(path)
+    op = _float_lstm(tflite_op, random, (1, 1, 3))
+    weights = _weights(tflite_op[1], random, "int8", 6, 3)
+    path.write_bytes(replace(op, operands=(op.operands[0], weights, *op.operands[2:])).model())
+    with pytest.raises(EdgecompError, match="operand 1 is int8, only float32 is known"):
+        load(path)

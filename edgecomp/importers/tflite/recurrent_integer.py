@@ -126,21 +126,34 @@ class _Cell:
     ) -> tuple[Integers, Integers]:
         """Hidden state and memory after one step."""
         gates, bits = self.gates, 15 + self.exponent
-        forget = logistic(gates[FORGET].total(source, hidden, memory), 3)
+        late = gates[OUTPUT].peephole is not None  # it sees the next memory
+        early = [gate for gate in gates if gate != CELL and not (late and gate == OUTPUT)]
+        totals = [gates[gate].total(source, hidden, memory) for gate in early]
+        opened = dict(zip(early, self._logistic(totals), strict=True))
         fresh = tanh(gates[CELL].total(source, hidden, memory), 3)
-        if INPUT in gates:
-            enter = logistic(gates[INPUT].total(source, hidden, memory), 3)
-        else:
-            enter = -forget + _INT16[1]
+        forget = opened[FORGET]
+        enter = opened[INPUT] if INPUT in opened else -forget + _INT16[1]
         kept = (forget * memory).halved(15)
         memory_next = (kept + (enter * fresh).halved(15 + bits)).clipped(*_INT16)
         limit = self._limit("CellClip", _scale(self.context, 19), _INT16)
         if limit > 0:
             memory_next = memory_next.clipped(-limit, limit)
-        leave = logistic(gates[OUTPUT].total(source, hidden, memory_next), 3)
+        if late:
+            opened[OUTPUT] = logistic(gates[OUTPUT].total(source, hidden, memory_next), 3)
         multiplier, zero_point = self.result
-        left = (leave * tanh(memory_next, bits)).scaled(multiplier) + zero_point
+        left = (opened[OUTPUT] * tanh(memory_next, bits)).scaled(multiplier) + zero_point
         return self._projected(left.clipped(*_INT8)), memory_next
+
+    def _logistic(self, totals: Sequence[Integers]) -> list[Integers]:
+        """Of several gates at once: a long curve is computed in a few kernels, not in many."""
+        context, count = self.context, len(totals)
+        if count == 1:
+            return [logistic(totals[0], 3)]
+        beside = context.emit("Concat", *(total.value for total in totals), axis=1)
+        values = logistic(Integers(context, beside), 3).value
+        sizes = context.ints([context.shape(2)[0]] * count)
+        split = context.several("Split", values, sizes, outputs=count, axis=1)
+        return [Integers(context, value) for value in split]
 
     def _projected(self, left: Integers) -> Integers:
         context = self.context
