@@ -12,7 +12,7 @@ from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 
 # A band of rows is as high as its planes fit this, and two output rows at least.
-SCRATCH_BYTES = 768
+SCRATCH_BYTES = 960
 CHANNELS_AT_ONCE = 4
 
 Array = npt.NDArray[Any]
