@@ -243,10 +243,11 @@ def _int8_lstm(
     ("shape", "kind"),
     [
         ((2, 2, 5), {}),
+        ((1, 5, 3), {}),
         ((1, 2, 5), {"coupled": True, "peephole": True, "CellClip": 0.8, "TimeMajor": True}),
         ((2, 1, 5), {"projection": 4, "ProjClip": 0.5}),
     ],
-    ids=["plain", "coupled-peephole", "projection"],
+    ids=["plain", "tables", "coupled-peephole", "projection"],
 )
 def test_int8_lstm(shape: Any, kind: dict[str, Any], tflite_op: Any, compiled: Any) -> None:
     random = np.random.default_rng(len(kind))

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgecomp.importers.tflite.builder import Array
 from edgecomp.importers.tflite.context import Context
+from edgecomp.importers.tflite.curve_tables import looked_up, table_of
 from edgecomp.importers.tflite.fixed_point_curves import logistic, tanh
 from edgecomp.importers.tflite.integers import Integers
 from edgecomp.importers.tflite.sequence import (
@@ -24,6 +25,9 @@ from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 _INT8 = (-128, 127)
+
+_COMPUTED_STEPS = 4
+"""Up to so many steps the curves are computed; for more, tables of 64 KiB are smaller."""
 
 
 def svdf_integer(context: Context) -> None:
@@ -114,12 +118,15 @@ class _Cell:
         gates: by their numbers; without an input gate, that is 1 less the forget gate.
         exponent: of the memory's scale, a power of two.
         result: multiplier and zero point of what leaves the cells.
+        tables: constants for the curves "logistic" and "tanh" of 3 integer bits, and "memory";
+            empty where they are computed.
     """
 
     context: Context
     gates: Mapping[int, _Gate]
     exponent: int
     result: tuple[Multiplier, int]
+    tables: Mapping[str, str]
 
     def step(
         self, source: Integers, hidden: Integers, memory: Integers
@@ -130,7 +137,7 @@ class _Cell:
         early = [gate for gate in gates if gate != CELL and not (late and gate == OUTPUT)]
         totals = [gates[gate].total(source, hidden, memory) for gate in early]
         opened = dict(zip(early, self._logistic(totals), strict=True))
-        fresh = tanh(gates[CELL].total(source, hidden, memory), 3)
+        fresh = self._tanh("tanh", gates[CELL].total(source, hidden, memory), 3)
         forget = opened[FORGET]
         enter = opened[INPUT] if INPUT in opened else -forget + _INT16[1]
         kept = (forget * memory).halved(15)
@@ -139,14 +146,19 @@ class _Cell:
         if limit > 0:
             memory_next = memory_next.clipped(-limit, limit)
         if late:
-            opened[OUTPUT] = logistic(gates[OUTPUT].total(source, hidden, memory_next), 3)
+            total = gates[OUTPUT].total(source, hidden, memory_next)
+            (opened[OUTPUT],) = self._logistic([total])
         multiplier, zero_point = self.result
-        left = (opened[OUTPUT] * tanh(memory_next, bits)).scaled(multiplier) + zero_point
+        seen = self._tanh("memory", memory_next, bits)
+        left = (opened[OUTPUT] * seen).scaled(multiplier) + zero_point
         return self._projected(left.clipped(*_INT8)), memory_next
 
     def _logistic(self, totals: Sequence[Integers]) -> list[Integers]:
         """Of several gates at once: a long curve is computed in a few kernels, not in many."""
         context, count = self.context, len(totals)
+        table = self.tables.get("logistic")
+        if table is not None:
+            return [looked_up("logistic", table, total) for total in totals]
         if count == 1:
             return [logistic(totals[0], 3)]
         beside = context.emit("Concat", *(total.value for total in totals), axis=1)
@@ -154,6 +166,10 @@ class _Cell:
         sizes = context.ints([context.shape(2)[0]] * count)
         split = context.several("Split", values, sizes, outputs=count, axis=1)
         return [Integers(context, value) for value in split]
+
+    def _tanh(self, which: str, x: Integers, integer_bits: int) -> Integers:
+        table = self.tables.get(which)
+        return tanh(x, integer_bits) if table is None else looked_up("tanh", table, x)
 
     def _projected(self, left: Integers) -> Integers:
         context = self.context
@@ -193,15 +209,24 @@ def lstm_integer(context: Context, gates: Sequence[int]) -> None:
         raise context.refusal("the scale of its memory is no power of two from 2^-15 to 2^-9")
     scale, zero_point = _hidden(context)
     real = np.float32(2.0**-30 / float(scale))
+    steps = each_step(context, in_steps(context, _read(context, 0).value))
+    tables = {}
+    if len(steps) > _COMPUTED_STEPS:
+        curves = {
+            "logistic": ("logistic", 3),
+            "tanh": ("tanh", 3),
+            "memory": ("tanh", 15 + exponent),
+        }
+        tables = {key: context.put(table_of(*curve)) for key, curve in curves.items()}
     cell = _Cell(
         context,
         {gate: _gate(context, gate) for gate in gates},
         exponent,
         (quantize_multiplier(float(real)), zero_point),
+        tables,
     )
     hidden, memory, rows = _read(context, 18), _read(context, 19), []
-    source = in_steps(context, _read(context, 0).value)
-    for step in each_step(context, source):
+    for step in steps:
         hidden, memory = cell.step(Integers(context, step), hidden, memory)
         rows.append(hidden.cast("int8").value)
     write = context.values.write_integers
