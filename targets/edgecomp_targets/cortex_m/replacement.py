@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm import te, tirx
 
+from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
+
 Array = npt.NDArray[Any]
 
 
@@ -54,8 +56,6 @@ class Replacement:
 
 def _hoisted(words: int) -> int:
     """Scratch never so small that it stays on the stack: one wrapper then serves every shape."""
-    from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
-
     return max(words, STACK_BUFFER_BYTES // 4 + 1)
 
 
