@@ -32,8 +32,9 @@ def _replacement(work: AddWork, kind: str) -> Replacement | None:
 
 
 def sum_geometry(work: AddWork) -> tuple[tuple[int, int], dict[str, int]] | None:
-    """Which operand comes first, and the fields of `ec_dsp_sum`, of an addition without broadcasting; None when it is of another kind.
+    """Which operand comes first, and the fields of `ec_dsp_sum`.
 
+    None for a subtraction, for broadcasting, and where the fast rescaling does not do.
     The specification gives the operand with the larger scale the multiplier 1/2.
     """
     if work.a != work.b or work.subtract:
