@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.recurrent_integer import lstm_integer, svdf_integer
+from edgecomp.importers.tflite.lstm_integer import lstm_integer
 from edgecomp.importers.tflite.sequence import (
     CELL,
     FORGET,
@@ -16,6 +16,7 @@ from edgecomp.importers.tflite.sequence import (
     from_steps,
     in_steps,
 )
+from edgecomp.importers.tflite.svdf_integer import svdf_integer
 
 _LAYER_NORM_EPSILON = 1e-8
 """What the reference kernel adds to the variance."""
