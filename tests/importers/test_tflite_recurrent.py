@@ -242,10 +242,10 @@ def _int8_lstm(
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        ((2, 2, 5), {}),
+        ((2, 1, 5), {}),
         ((1, 5, 3), {}),
         ((1, 2, 5), {"coupled": True, "peephole": True, "CellClip": 0.8, "TimeMajor": True}),
-        ((2, 1, 5), {"projection": 4, "ProjClip": 0.5}),
+        ((2, 6, 5), {"projection": 4, "ProjClip": 0.5}),
     ],
     ids=["plain", "tables", "coupled-peephole", "projection"],
 )

@@ -7,8 +7,7 @@ import numpy as np
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.integers import Integers
 
-INT16 = (-(1 << 15), (1 << 15) - 1)
-INT8 = (-128, 127)
+INT8, INT16 = (-128, 127), (-(1 << 15), (1 << 15) - 1)
 """The least and the largest number of a type."""
 
 

@@ -29,13 +29,13 @@ def svdf(context: Context) -> None:
     [filters, memory], bias [units] or none, state [batch, filters * memory]. `Rank` filters are
     summed to a unit.
     """
-    if context.dtype(0) == "int8":
-        svdf_integer(context)
-        return
     rank = int(context.option("Rank"))
     filters, memory = context.shape(2)
     if rank < 1 or filters % rank:
         raise context.refusal(f"{filters} filters are no multiple of the rank {rank}")
+    if context.dtype(0) == "int8":
+        svdf_integer(context)
+        return
     _require_float(context, (0, 1, 2, 4))
     emit, batch = context.emit, context.shape(0)[0]
     features = context.main("MatMul", context.read(0), _turned(context, 1))
