@@ -13,6 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tflite
+from hypothesis import settings
+
+# Each run draws other examples on a developer's machine; CI's are the same every time.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -53,29 +53,30 @@ def fold_pads(graph: ir.Graph) -> None:
     Exact: a convolution pads with zeros itself. Run `make_pads_explicit` before.
     """
     for node in list(graph):
-        source = node.inputs[0] if node.inputs else None
-        pad = None if source is None else source.producer()
-        if (
-            node.op_type != "Conv"
-            or node.domain != ""
-            or pad is None
-            or "auto_pad" in node.attributes
-        ):
-            continue
-        amounts = _zero_padding(pad)
-        if source is None or amounts is None or pad.inputs[0] is None:
-            continue
-        rank = len(amounts) // 2
-        begins, ends = amounts[:rank], amounts[rank:]
-        if any(begins[:2]) or any(ends[:2]) or min(amounts) < 0:
-            continue
-        spatial = [*begins[2:], *ends[2:]]
-        own = node.attributes.get_ints("pads", [0] * len(spatial))
-        pads = [first + second for first, second in zip(own, spatial, strict=True)]
-        node.attributes["pads"] = ir.AttrInt64s("pads", pads)
-        node.replace_input_with(0, pad.inputs[0])
-        if not source.uses() and not source.is_graph_output():
-            remove_node(pad, pad.inputs[0])
+        if node.op_type == "Conv" and node.domain == "" and "auto_pad" not in node.attributes:
+            while _fold_pad(node):
+                pass
+
+
+def _fold_pad(node: ir.Node) -> bool:
+    """Fold the Pad that a Conv reads, if there is one and it can be."""
+    source = node.inputs[0]
+    pad = None if source is None else source.producer()
+    amounts = None if pad is None else _zero_padding(pad)
+    if source is None or pad is None or amounts is None or pad.inputs[0] is None:
+        return False
+    rank = len(amounts) // 2
+    begins, ends = amounts[:rank], amounts[rank:]
+    if any(begins[:2]) or any(ends[:2]) or min(amounts) < 0:
+        return False
+    spatial = [*begins[2:], *ends[2:]]
+    own = node.attributes.get_ints("pads", [0] * len(spatial))
+    pads = [first + second for first, second in zip(own, spatial, strict=True)]
+    node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+    node.replace_input_with(0, pad.inputs[0])
+    if not source.uses() and not source.is_graph_output():
+        remove_node(pad, pad.inputs[0])
+    return True
 
 
 def _is_static(value: ir.Value) -> bool:

@@ -73,6 +73,9 @@ def _quantize_constant(graph: ir.Graph, node: ir.Node) -> None:
     _replace(graph, node, integers)
 
 
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators whose integer kernels take weights with zero point 0 only."""
+
 _RANGES = {
     "int8": (-128, 127),
     "uint8": (0, 255),
@@ -110,8 +113,8 @@ def _signed_weights(graph: ir.Graph, node: ir.Node) -> None:
     if centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127:
         zeros = np.zeros(quantization.scale.shape, np.int8)
         _requantified(graph, node, centred.astype(np.int8), quantization, zeros)
-    else:
-        # no integer kernel takes them; dequantized here, the floats need no RAM
+    elif all(use.node.op_type in WEIGHTED for use in node.outputs[0].uses()):
+        # no integer kernel takes such weights; dequantized here, the floats need no RAM
         _replace(graph, node, quantization.dequantize(content))
 
 

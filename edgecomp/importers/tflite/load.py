@@ -89,7 +89,25 @@ def to_onnx(graph: Subgraph, name: str) -> onnx.ModelProto:
             failed.update(operator.outputs)
     raise_if_any(reasons)
     outputs = [values.give(index) for index in graph.outputs]
-    return builder.model(name, inputs, outputs)
+    proto = builder.model(name, inputs, outputs)
+    _name_outputs(proto, [graph.tensors[index].name for index in graph.outputs])
+    return proto
+
+
+def _name_outputs(proto: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Give each output of `proto` the name in the file; a value inside that has it gives way."""
+    renamed: dict[str, str] = {}
+    inputs = {value.name for value in proto.graph.input}
+    for output, name in zip(proto.graph.output, names, strict=True):
+        if output.name != name and name not in renamed and name not in inputs:
+            renamed |= {output.name: name, name: output.name}
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(value, value) for value in node.input]
+        node.output[:] = [renamed.get(value, value) for value in node.output]
+    for constant in proto.graph.initializer:
+        constant.name = renamed.get(constant.name, constant.name)
+    for output in proto.graph.output:
+        output.name = renamed.get(output.name, output.name)
 
 
 def _unknown(graph: Subgraph) -> Iterable[Reason]:

@@ -20,6 +20,8 @@ from edgecomp.importers.tflite.schema import WITHOUT_NUMBERS
 QUANTIZED = frozenset({"int8", "uint8", "int16", "int4"})
 """Element types that stand for real numbers where the tensor has one scale."""
 
+UNSIGNED = "uint8"
+
 
 class Layout(Enum):
     """The order of the axes of a 4-d tensor; any other tensor is always as the file has it."""
@@ -84,6 +86,12 @@ class Values:
         tensor = self.tensors[index]
         self._require_numbers(tensor)
         quantized = self.quantized(index) is not None and not tensor.variable
+        if quantized and tensor.dtype == UNSIGNED:
+            name = self.builder.input(tensor.name, tensor.shape, tensor.dtype)
+            operands = [name, *self.parameters(index)]
+            real = self.builder.node("DequantizeLinear", operands, name, [f"{name}_real"], {})[0]
+            self._forms[index, Layout.FILE] = real
+            return name
         name = self.builder.input(
             tensor.name, tensor.shape, "float32" if quantized else tensor.dtype
         )
@@ -145,9 +153,16 @@ class Values:
         )[0]
 
     def give(self, index: int) -> str:
-        """The value of a graph output, under the tensor's own name."""
+        """The value of a graph output, under the tensor's own name.
+
+        Unsigned integers stay what they are: the program's own are signed, so their type would be
+        lost in a real number.
+        """
         value = self.read(index)
         name = self.tensors[index].name
+        if self.quantized(index) is not None and self.tensors[index].dtype == UNSIGNED:
+            operands = [value, *self.parameters(index)]
+            return self.builder.node("QuantizeLinear", operands, name, [f"{name}_unsigned"], {})[0]
         if value != name:
             value = self.builder.node("Identity", [value], name, [name], {})[0]
         return value
