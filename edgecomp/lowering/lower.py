@@ -14,6 +14,7 @@ from edgecomp.errors import raise_if_any
 from edgecomp.graph.macs import macs_of
 from edgecomp.graph.values import dtype_of, shape_of
 from edgecomp.lowering.c_names import c_name
+from edgecomp.lowering.dead_channels import fold_dead_channels
 from edgecomp.lowering.float_groups import FloatGroup, group_float_nodes
 from edgecomp.lowering.integer import lower_integer
 from edgecomp.lowering.integer_kernels import lower_node
@@ -82,7 +83,8 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
     Raises:
         EdgecompError: operators that cannot be lowered, all of them named.
     """
-    model = assign_layout(lower_integer(model, integer_io), input_layout)
+    model = fold_dead_channels(lower_integer(model, integer_io))
+    model = assign_layout(model, input_layout)
     graph = model.graph.graph
     graph.sort()
     builder = _Builder()
