@@ -58,3 +58,24 @@ def test_a_pi_program_runs_there_with_numpy_alone(
     with Session(open_artifact(tmp_path / "here.edge")) as session:
         expected = [session.run({"image": x})["scores"] for x in test["image"][:10]]
     np.testing.assert_array_equal(np.load(tmp_path / "out.npz")["output_0"], np.stack(expected))
+
+
+@pytest.mark.parametrize(
+    "name", ["kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8"]
+)
+def test_tflite_programs_give_the_golden_bits_there(
+    arm64: Any, shared: Path, name: str, tmp_path: Path
+) -> None:
+    """All golden samples of the reference models, as TFLite's reference kernels computed them."""
+    golden = np.load(shared / "models" / "golden" / f"{name}.npz")
+    model = load(shared / "models" / f"{name}.tflite")
+    manifest = compile_model(model, load_device("raspberrypi_4b"), tmp_path / "there.edge")
+    samples = golden["input_0"].reshape(-1, *manifest.inputs[0].shape)
+    np.savez(tmp_path / "golden.npz", input_0=samples)
+    command = ["run", "there.edge", "--input", "golden.npz", "-o", "out.npz"]
+    done = arm64.python("-m", "edgecomp_runtime.cli", *command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    outputs = np.load(tmp_path / "out.npz")["output_0"]
+    np.testing.assert_array_equal(
+        outputs.reshape(golden["output_0_ref"].shape), golden["output_0_ref"]
+    )
