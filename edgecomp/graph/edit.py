@@ -16,9 +16,14 @@ def add_constant(graph: ir.Graph, name: str, content: npt.NDArray[Any]) -> ir.Va
     while unused in taken:
         count += 1
         unused = f"{name}_{count}"
-    tensor = ir.tensor(content, name=unused)
+    return register_constant(graph, unused, content)
+
+
+def register_constant(graph: ir.Graph, name: str, content: npt.NDArray[Any]) -> ir.Value:
+    """A new initializer holding `content`, called `name`, which no other initializer has."""
+    tensor = ir.tensor(content, name=name)
     value = ir.Value(
-        name=unused,
+        name=name,
         shape=ir.Shape(content.shape),
         type=ir.TensorType(tensor.dtype),
         const_value=tensor,

@@ -125,21 +125,25 @@ def _lifetimes(program: Program, sources: Mapping[str, KernelSource]) -> list[Li
     return tensors + scratch
 
 
-def _operand(
-    program: Program, name: str, offsets: Mapping[str, int], arrays: ConstantArrays
-) -> str:
-    if name in program.constants:
-        return f"{program.symbol}_{arrays.name(name)}"
-    inputs = unique_names([spec.name for spec in program.inputs])
-    outputs = unique_names([spec.name for spec in program.outputs])
-    if name in inputs:
-        return f"inputs->{inputs[name]}"
-    if name in outputs:
-        return f"outputs->{outputs[name]}"
-    c_type = C_TYPES[program.tensors[name].dtype]
-    if name in program.states:
-        return f"({c_type} *)(void *)((unsigned char *)state + {state_offsets(program)[name]})"
-    return f"({c_type} *)(void *)(bytes + {offsets[name]})"
+def _places(program: Program, offsets: Mapping[str, int], arrays: ConstantArrays) -> dict[str, str]:
+    """The C expression of every operand but scratch memory."""
+    states = state_offsets(program)
+
+    def memory(name: str) -> str:
+        c_type = C_TYPES[program.tensors[name].dtype]
+        if name in states:
+            return f"({c_type} *)(void *)((unsigned char *)state + {states[name]})"
+        return f"({c_type} *)(void *)(bytes + {offsets[name]})"
+
+    fields = [
+        (pointer, unique_names([spec.name for spec in specs]))
+        for pointer, specs in (("outputs", program.outputs), ("inputs", program.inputs))
+    ]
+    return {
+        **{name: memory(name) for name in program.tensors if name in offsets or name in states},
+        **{name: f"{pointer}->{c}" for pointer, names in fields for name, c in names.items()},
+        **{name: f"{program.symbol}_{arrays.name(name)}" for name in program.constants},
+    }
 
 
 def _call_line(
@@ -149,9 +153,9 @@ def _call_line(
     source: KernelSource,
     function: str,
     offsets: Mapping[str, int],
-    arrays: ConstantArrays,
+    places: Mapping[str, str],
 ) -> str:
-    arguments = [_operand(program, name, offsets, arrays) for name in call.operands]
+    arguments = [places[name] for name in call.operands]
     for number, workspace in enumerate(source.workspaces):
         offset = offsets[_workspace(call, index, number)]
         arguments.append(f"({C_TYPES[workspace.dtype]} *)(void *)(bytes + {offset})")
@@ -168,12 +172,13 @@ def _source(
 ) -> str:
     symbol = program.symbol
     offsets = {record.name: record.offset for record in plan.buffers}
+    places = _places(program, offsets, arrays)
     declared = [f"extern const {arrays.declaration(symbol, name)};" for name in arrays.contents]
     kernels = [
         sources[name].define(f"{symbol}_{name}") for name in sources if functions[name] == name
     ]
     calls = [
-        _call_line(program, i, call, sources[call.kernel], functions[call.kernel], offsets, arrays)
+        _call_line(program, i, call, sources[call.kernel], functions[call.kernel], offsets, places)
         for i, call in enumerate(program.calls)
     ]
     parts = [

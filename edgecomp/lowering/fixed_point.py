@@ -47,17 +47,6 @@ def quantize_value(real: float, scale: float, zero_point: int) -> int:
     return round_half_away(float(np.float32(real) / np.float32(scale))) + zero_point
 
 
-def multiplier_arrays(
-    reals: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
-    """Mantissas and shifts of several real multipliers."""
-    multipliers = [quantize_multiplier(float(real)) for real in reals]
-    return (
-        np.array([m.mantissa for m in multipliers], np.int32),
-        np.array([m.shift for m in multipliers], np.int8),
-    )
-
-
 def multiply(values: npt.NDArray[np.int64], by: Multiplier) -> npt.NDArray[np.int64]:
     """`values` times a multiplier with the two roundings the integer kernels have (`ec_multiply`).
 

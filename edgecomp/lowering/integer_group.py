@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from edgecomp.graph.edit import register_constant
 from edgecomp.graph.qdq import Quantization
 from edgecomp.graph.values import constant_input, constant_of, shape_of
 from edgecomp.lowering import multipliers
@@ -112,18 +113,14 @@ def clamp_of(activation: ir.Node | None, result: Quantization) -> tuple[int, int
 
 
 def add_constant(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:
+    """A new initializer holding `array`, called `name` with as many primes as are not taken.
+
+    Unlike `edgecomp.graph.edit.add_constant` it does not look at every node for each constant.
+    """
     unique = name
     while unique in graph.initializers:
         unique += "'"
-    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
-    value = ir.Value(
-        name=unique,
-        shape=ir.Shape(array.shape),
-        type=ir.TensorType(tensor.dtype),
-        const_value=tensor,
-    )
-    graph.register_initializer(value)
-    return value
+    return register_constant(graph, unique, np.ascontiguousarray(array).reshape(array.shape))
 
 
 def integer_node(

@@ -28,19 +28,23 @@ from edgecomp.lowering.lowered import (
 )
 
 
-def _conv(node: ir.Node) -> Lowered:
-    weights = input_shape(node, 1)
+def _conv_shape(node: ir.Node, filters: int, kernel: tuple[int, int]) -> conv.ConvShape:
     strides, dilations = int_list(node, "strides"), int_list(node, "dilations")
     top, left, bottom, right = int_list(node, "pads")
-    shape = conv.ConvShape(
+    return conv.ConvShape(
         image_shape(input_shape(node)),
-        weights[0],
-        (weights[1], weights[2]),
+        filters,
+        kernel,
         (strides[0], strides[1]),
         (top, left, bottom, right),
         (dilations[0], dilations[1]),
         int_of(node, "group"),
     )
+
+
+def _conv(node: ir.Node) -> Lowered:
+    weights = input_shape(node, 1)
+    shape = _conv_shape(node, weights[0], (weights[1], weights[2]))
     macs = int(np.prod(output_shape(node))) * int(np.prod(weights[1:]))
     zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
     work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None
@@ -49,17 +53,7 @@ def _conv(node: ir.Node) -> Lowered:
 
 def _depthwise(node: ir.Node) -> Lowered:
     height, width, channels = input_shape(node, 1)
-    strides, dilations = int_list(node, "strides"), int_list(node, "dilations")
-    top, left, bottom, right = int_list(node, "pads")
-    shape = conv.ConvShape(
-        image_shape(input_shape(node)),
-        channels,
-        (height, width),
-        (strides[0], strides[1]),
-        (top, left, bottom, right),
-        (dilations[0], dilations[1]),
-        int_of(node, "group"),
-    )
+    shape = _conv_shape(node, channels, (height, width))
     macs = int(np.prod(output_shape(node))) * height * width
     zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
     work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None

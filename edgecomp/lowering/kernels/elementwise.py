@@ -9,9 +9,7 @@ from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import Multiplier
 from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_int8, widened
-
-# Head-room the inputs of an addition are given before they are brought to a common scale.
-ADD_LEFT_SHIFT = 20
+from edgecomp.lowering.multipliers import ADD_LEFT_SHIFT
 
 
 @dataclass(frozen=True)

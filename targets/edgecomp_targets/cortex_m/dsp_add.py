@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from edgecomp.lowering.kernels.elementwise import ADD_LEFT_SHIFT, AddWork
+from edgecomp.lowering.kernels.elementwise import AddWork
+from edgecomp.lowering.multipliers import ADD_LEFT_SHIFT
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
 HALF = (1 << 30, 0)
