@@ -67,7 +67,7 @@ def compile_model(
     with progress.task("lower", total=2) as step:
         program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()
-        program, source = emitted(program, device)
+        program, source = emitted(program, device, options.optimize)
         step()
     # Before linking: a linker would say less about a program that is far too big.
     weights = Flash(source.weights_bytes, source.weights_bytes, 0)
@@ -84,7 +84,7 @@ def compile_model(
     return write_artifact(output, manifest, {**build.files, **state})
 
 
-def emitted(program: Program, device: Device) -> tuple[Program, CSource]:
+def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, CSource]:
     """`program` with its kernels as `device` wants them, and its C.
 
     Raises:
@@ -93,7 +93,7 @@ def emitted(program: Program, device: Device) -> tuple[Program, CSource]:
     from edgecomp.lowering.emit_c import emit_c
 
     target = load_target(device.target)
-    program = target.arrange(program, device)
+    program = target.arrange(program, device, optimize)
     kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
     program = replace(program, kernels=kernels)
     return program, emit_c(program)

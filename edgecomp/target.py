@@ -50,8 +50,10 @@ class Target(Protocol):
         """The cores a device profile may name, each with one line on what it is."""
         ...
 
-    def arrange(self, program: Program, device: Device) -> Program:
+    def arrange(self, program: Program, device: Device, optimize: str) -> Program:
         """`program` with kernels of the target's own for the device's core, where it has any.
+
+        `optimize` is "speed", "balanced" or "size", as in `build`.
 
         Such a kernel may want constants in another order: that is done here, at compile time. The
         others stay for `schedule`.

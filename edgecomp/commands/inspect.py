@@ -14,7 +14,7 @@ from edgecomp.device import Device, load_device
 from edgecomp.errors import EdgecompError
 from edgecomp.graph.quantizable import QUANTIZED_OPS, why_float, why_not_chosen
 from edgecomp.graph.summary import ModelSummary, summarize
-from edgecomp.pipeline import emitted
+from edgecomp.pipeline import Options, emitted
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.manifest import Flash, Manifest
 from edgecomp_runtime.summary import artifact_summary
@@ -171,7 +171,7 @@ def _estimate(dry: DryRun, device: Device) -> Estimate:
     if dry.program is None:
         return Estimate(device, None, None, None, tuple(map(str, dry.refusals)))
     try:
-        program, source = emitted(dry.program, device)
+        program, source = emitted(dry.program, device, Options().optimize)
     except EdgecompError as error:
         return Estimate(device, None, None, None, tuple(map(str, error.reasons)))
     weights = Flash(source.weights_bytes, source.weights_bytes, 0)

@@ -34,12 +34,12 @@ class CortexM:
         """See `Target.cores`."""
         return {name: core.summary for name, core in CORES.items()}
 
-    def arrange(self, program: Program, device: Device) -> Program:
+    def arrange(self, program: Program, device: Device, optimize: str) -> Program:
         """See `Target.arrange`."""
         # imported here so that listing devices need not wait for TVM
         from edgecomp_targets.cortex_m.arrange import arrange
 
-        return arrange(program, device.core)
+        return arrange(program, device.core, optimize)
 
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""

@@ -63,8 +63,8 @@ The portable twins of the DSP kernels beat the general kernels on a Cortex-M3, n
 """
 
 
-def arrange(program: Program, core: str) -> Program:
-    """`program` with the core's own kernels where it has them."""
+def arrange(program: Program, core: str, optimize: str) -> Program:
+    """`program` with the core's own kernels where it has them, as `Target.arrange` says."""
     constants: dict[str, npt.NDArray[Any]] = dict(program.constants)
     kernels: dict[str, Kernel] = {}
     calls: list[Call] = []

@@ -52,7 +52,7 @@ class Cpu:
         """See `Target.cores`."""
         return {name: core.summary for name, core in CORES.items()}
 
-    def arrange(self, program: Program, device: Device) -> Program:
+    def arrange(self, program: Program, device: Device, optimize: str) -> Program:
         """See `Target.arrange`."""
         return program
 

@@ -103,7 +103,7 @@ def on_core(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arra
     """`on_core(layers, core)`: outputs with the kernels of `core`, in an emulator."""
 
     def run(layers: Sequence[Layer], core: str) -> list[Array]:
-        program = _scheduled(arrange(program_of(layers), core), DEVICES[core])
+        program = _scheduled(arrange(program_of(layers), core, "balanced"), DEVICES[core])
         return _run(program, DEVICES[core], tmp_path_factory.mktemp("core"), layers)
 
     return run
@@ -125,7 +125,7 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arr
     """`portable(layers, core)`: the twins of the kernels of `core`, on this machine, sanitized."""
 
     def run(layers: Sequence[Layer], core: str) -> list[Array]:
-        program = _scheduled(arrange(program_of(layers), core), "host")
+        program = _scheduled(arrange(program_of(layers), core, "balanced"), "host")
         source = emit_c(program)
         folder = tmp_path_factory.mktemp("portable")
         for name, text in source.files.items():
