@@ -48,6 +48,9 @@ def _inspect_arguments(command: argparse.ArgumentParser) -> None:
 def _compress_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
     _add_pass_options(command, required=True)
+    command.add_argument(
+        "--device", metavar="NAME", help="what the model is compressed for: its costs decide"
+    )
     _add_model_options(command)
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT.onnx", help="file to write"
@@ -177,6 +180,12 @@ def _add_pass_options(command: argparse.ArgumentParser, required: bool) -> None:
     )
     command.add_argument(
         "--data", type=Path, metavar="D.npz", help="samples for passes that calibrate"
+    )
+    command.add_argument(
+        "--train",
+        type=Path,
+        metavar="T.npz",
+        help="samples to train and to measure accuracy on, with `labels`",
     )
 
 

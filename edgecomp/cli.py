@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 
@@ -23,6 +23,9 @@ from edgecomp.progress import Progress
 from edgecomp.progress_bars import ProgressBars
 from edgecomp.report import report
 from edgecomp_runtime.errors import RuntimeInputError
+
+if TYPE_CHECKING:
+    from edgecomp.commands.pass_files import PassFiles
 
 EXIT_OK, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE = 0, 1, 130, 141
 PLAIN_WIDTH = 1000
@@ -125,7 +128,7 @@ def _compress(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.compress import compress_file
 
     file = _model_file(options, options.model)
-    return compress_file(file, options.passes, options.data, options.output, progress)
+    return compress_file(file, _pass_files(options), options.device, options.output, progress)
 
 
 def _compile(options: argparse.Namespace, progress: Progress) -> Any:
@@ -142,8 +145,7 @@ def _compile(options: argparse.Namespace, progress: Progress) -> Any:
         _model_file(options, options.model),
         options.device,
         options.output,
-        options.passes,
-        options.data,
+        _pass_files(options),
         chosen,
         progress,
     )
@@ -199,6 +201,12 @@ HANDLERS: Mapping[str, Handler] = {
     "bench": _bench,
 }
 """What does each command; every one imports what it needs, so that none waits for another's."""
+
+
+def _pass_files(options: argparse.Namespace) -> PassFiles:
+    from edgecomp.commands.pass_files import PassFiles
+
+    return PassFiles(options.passes, options.data, options.train)
 
 
 def _model_file(options: argparse.Namespace, path: Path) -> ModelFile:

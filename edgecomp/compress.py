@@ -10,12 +10,15 @@ import onnx
 import onnx_ir as ir
 
 from edgecomp.calibration import CalibrationData
+from edgecomp.device import Device
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.summary import summarize
 from edgecomp.history import write_history
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
+from edgecomp.passes.context import Context
 from edgecomp.progress import SILENT, Progress
+from edgecomp.training_data import TrainingData
 from edgecomp_runtime.files import whole_file
 
 
@@ -45,20 +48,28 @@ def compress(
     passes: Sequence[Pass],
     data: CalibrationData | None = None,
     progress: Progress = SILENT,
+    *,
+    train: TrainingData | None = None,
+    device: Device | None = None,
+    checkpoints: Path | None = None,
 ) -> Model:
     """`model` after all `passes`, in their order; the ONNX checker looks at what each made.
 
     Args:
         model: an imported model.
         passes: what to do.
-        data: samples for passes that need some.
+        data: samples for passes that calibrate.
         progress: who is told how far each pass is.
+        train: samples for passes that train or measure accuracy.
+        device: what the model is compressed for.
+        checkpoints: folder where long work keeps what it needs to go on after an interruption.
 
     Raises:
         EdgecompError: a pass cannot be applied, or made something that is no ONNX model.
     """
+    context = Context(data, train, device, model, checkpoints, progress)
     for each in passes:
-        model = each.apply(model, data, progress)
+        model = each.apply(model, context)
         _check(model, each)
     return model
 

@@ -18,6 +18,7 @@ from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.progress import SILENT, Progress
 from edgecomp.target import load_target
+from edgecomp.training_data import TrainingData
 from edgecomp_runtime.artifact import write_artifact
 from edgecomp_runtime.manifest import STATE_NAME, Flash, Manifest
 
@@ -52,6 +53,7 @@ def compile_model(
     *,
     passes: Sequence[Pass] = (),
     data: CalibrationData | None = None,
+    train: TrainingData | None = None,
     options: Options = Options(),
     progress: Progress = SILENT,
 ) -> Manifest:
@@ -63,7 +65,7 @@ def compile_model(
     from edgecomp.lowering.lower import lower
 
     target = load_target(device.target)
-    model = compress(model, passes, data, progress)
+    model = compress(model, passes, data, progress, train=train, device=device)
     with progress.task("lower", total=2) as step:
         program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()

@@ -20,9 +20,9 @@ from edgecomp.importers import load
 from edgecomp.importers.onnx import normalise
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
+from edgecomp.passes.context import Context
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize import Quantize
-from edgecomp.progress import SILENT, Progress
 from edgecomp.reference import Executor
 
 
@@ -35,9 +35,7 @@ class Rename(Pass):
 
     op: str = option("Relu", "the operator")
 
-    def apply(
-        self, model: Model, data: CalibrationData | None, progress: Progress = SILENT
-    ) -> Model:
+    def apply(self, model: Model, context: Context) -> Model:
         """The model with the operator changed."""
         graph = model.graph.clone()
         graph.graph[0].op_type = self.op

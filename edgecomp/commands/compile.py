@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecomp.calibration import CalibrationData
 from edgecomp.commands.model_file import ARTIFACT_SUFFIX, ModelFile, check_output
+from edgecomp.commands.pass_files import PassFiles
 from edgecomp.device import load_device
 from edgecomp.errors import EdgecompError, Reason
-from edgecomp.passes import parse_passes
 from edgecomp.pipeline import Options, compile_model
 from edgecomp.progress import Progress
 from edgecomp_runtime.manifest import Manifest
@@ -73,8 +71,7 @@ def compile_file(
     file: ModelFile,
     device: str,
     output: Path | None,
-    specs: Sequence[str],
-    data: Path | None,
+    given: PassFiles,
     options: Options,
     progress: Progress,
 ) -> Compiled:
@@ -85,8 +82,7 @@ def compile_file(
         device: name or path of the profile.
         output: the artifact to write, whole or not at all; by default named like the model, in
             the current folder.
-        specs: the passes to apply first.
-        data: samples for passes that calibrate.
+        given: the passes to apply first, and their data.
         options: how to compile; their `preprocess` is ignored.
         progress: who is told how far it is.
 
@@ -97,15 +93,15 @@ def compile_file(
     output = output or Path(f"{file.path.stem}{ARTIFACT_SUFFIX}")
     check_output(output, ARTIFACT_SUFFIX)
     profile = load_device(device)
-    passes = parse_passes(specs)
+    passes = given.passes()
     preprocess = file.parsed_preprocess()
-    samples = None if data is None else CalibrationData(data, preprocess)
     manifest = compile_model(
         file.load(),
         profile,
         output,
         passes=passes,
-        data=samples,
+        data=given.calibration(preprocess),
+        train=given.training(preprocess),
         options=replace(options, preprocess=_recorded(preprocess, options.input_layout)),
         progress=progress,
     )

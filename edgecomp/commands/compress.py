@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecomp.calibration import CalibrationData
 from edgecomp.commands.model_file import ModelFile, check_output
+from edgecomp.commands.pass_files import PassFiles
 from edgecomp.compress import Statistics, compress, save_model, statistics
-from edgecomp.passes import parse_passes
+from edgecomp.device import load_device
 from edgecomp.progress import Progress
 
 
@@ -40,14 +39,14 @@ class Compressed:
 
 
 def compress_file(
-    file: ModelFile, specs: Sequence[str], data: Path | None, output: Path, progress: Progress
+    file: ModelFile, given: PassFiles, device: str | None, output: Path, progress: Progress
 ) -> Compressed:
     """Apply passes to a model file and write another.
 
     Args:
         file: the model.
-        specs: the passes, in order.
-        data: samples for passes that calibrate.
+        given: the passes and their data.
+        device: name or path of the profile of what the model is compressed for, or None.
         output: the ONNX file to write, whole or not at all.
         progress: who is told how far it is.
 
@@ -55,10 +54,18 @@ def compress_file(
         EdgecompError, InputError: all that is wrong with the options, the model or the data.
     """
     check_output(output, ".onnx")
-    passes = parse_passes(specs)
+    passes = given.passes()
+    profile = None if device is None else load_device(device)
     preprocess = file.parsed_preprocess()
     model = file.load()
-    samples = None if data is None else CalibrationData(data, preprocess)
-    after = compress(model, passes, samples, progress)
+    after = compress(
+        model,
+        passes,
+        given.calibration(preprocess),
+        progress,
+        train=given.training(preprocess),
+        device=profile,
+        checkpoints=output.with_suffix(".checkpoints"),
+    )
     save_model(after, output)
     return Compressed(output, after.history, statistics(model), statistics(after))

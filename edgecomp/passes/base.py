@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from edgecomp.calibration import CalibrationData
 from edgecomp.errors import Reason, raise_if_any
 from edgecomp.model import Model
+from edgecomp.passes.context import Context
 from edgecomp.passes.options import check_values, format_options, parse_options
-from edgecomp.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,15 @@ class Pass(ABC):
         return iter(())
 
     @abstractmethod
-    def apply(
-        self, model: Model, data: CalibrationData | None, progress: Progress = SILENT
-    ) -> Model:
+    def apply(self, model: Model, context: Context) -> Model:
         """The compressed model; `model` stays as it is.
 
         Args:
             model: an imported model, or what another pass made of it.
-            data: samples to calibrate on, where the user gave some.
-            progress: who is told how far it is.
+            context: what the user gave beside the model, and who is told how far it is.
 
         Raises:
-            EdgecompError: the model, the data or the options cannot be used.
+            EdgecompError: the model, the context or the options cannot be used.
         """
 
     @classmethod

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgecomp.calibration import CalibrationData
-from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.quantizable import RULES, Role, weight_axis
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
+from edgecomp.passes.context import Context
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_observe import Observations, observe
 from edgecomp.passes.quantize_plan import Plan, make_plan
@@ -31,7 +30,6 @@ from edgecomp.passes.quantize_weights import (
     round_bias,
 )
 from edgecomp.passes.ranges import ESTIMATORS, Affine, affine
-from edgecomp.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,11 @@ class Quantize(Pass):
     bias_correction: bool = option(True, "let the bias make up for the mean error of the weights")
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay float")
 
-    def apply(
-        self, model: Model, data: CalibrationData | None, progress: Progress = SILENT
-    ) -> Model:
+    def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
-        if data is None:
-            raise EdgecompError(
-                Reason("calibration samples are needed", self.name, "give --data FILE.npz")
-            )
+        data = context.need_data(self.name)
         plan = make_plan(model.graph.graph, self.exclude)
-        seen = observe(model, plan, data, self.samples, progress)
+        seen = observe(model, plan, data, self.samples, context.progress)
         parameters = self._parameters(plan, seen)
         weights = self._weights(model.graph.graph, plan, parameters, seen)
         graph = model.graph.clone()

@@ -22,6 +22,7 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import RULES, Role, activation_inputs, fused_activation, why_float
 from edgecomp.model import Model
+from edgecomp.passes.context import Context
 from edgecomp.passes.quantize import Quantize
 from edgecomp.reference import Executor
 
@@ -118,7 +119,7 @@ def test_weights_are_symmetric_and_biases_lie_at_the_product_of_scales(
 def test_one_scale_for_the_whole_tensor_when_asked(
     small_cnn: Model, cnn_data: CalibrationData
 ) -> None:
-    model = Quantize(per_channel=False).apply(small_cnn, cnn_data)
+    model = Quantize(per_channel=False).apply(small_cnn, Context(cnn_data))
     weights = quantized_constant(node_of(model, "first").inputs[1])
     assert weights is not None
     assert weights[1].per_tensor
@@ -299,7 +300,10 @@ def test_bias_correction_keeps_the_mean(
     exact = outputs(model, data).mean(axis=0)
     shift = {
         correct: np.abs(
-            outputs(Quantize(bias_correction=correct).apply(model, data), data).mean(axis=0) - exact
+            outputs(Quantize(bias_correction=correct).apply(model, Context(data)), data).mean(
+                axis=0
+            )
+            - exact
         ).mean()
         for correct in (True, False)
     }
@@ -314,7 +318,7 @@ def test_memory_does_not_grow_with_the_samples(
         data = make_data(x=floats(count, 3, 8, 8))
         tracemalloc.start()
         try:
-            Quantize(samples=count).apply(small_cnn, data)
+            Quantize(samples=count).apply(small_cnn, Context(data))
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

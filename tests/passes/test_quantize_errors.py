@@ -12,6 +12,7 @@ import pytest
 from edgecomp.calibration import CalibrationData
 from edgecomp.errors import EdgecompError
 from edgecomp.model import Model
+from edgecomp.passes.context import Context
 from edgecomp.passes.quantize import Quantize
 
 MakeModel = Callable[..., Model]
@@ -20,7 +21,7 @@ MakeData = Callable[..., CalibrationData]
 
 def refused(model: Model, data: CalibrationData | None, options: Quantize | None = None) -> str:
     with pytest.raises(EdgecompError) as caught:
-        (options or Quantize()).apply(model, data)
+        (options or Quantize()).apply(model, Context(data))
     return str(caught.value)
 
 
@@ -63,7 +64,7 @@ def test_a_model_that_overflows(make_model: MakeModel, make_data: MakeData) -> N
 
 def test_a_quantized_model(small_cnn: Model, make_data: MakeData) -> None:
     data = make_data(x=np.ones((3, 3, 8, 8), np.float32))
-    once = Quantize().apply(small_cnn, data)
+    once = Quantize().apply(small_cnn, Context(data))
     assert re.search("the model is quantized already .* give the float model", refused(once, data))
 
 
