@@ -39,5 +39,5 @@ def test_the_seed_decides_the_split(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_to_split(tmp_path: Path) -> None:
-    with pytest.raises(EdgecompError, match="1 samples cannot be split .* give more samples"):
+    with pytest.raises(EdgecompError, match=r"1 samples cannot be split .* give more samples"):
         write(tmp_path, 1).split(SPECS, 0.2, seed=0)
