@@ -36,6 +36,9 @@ COMMON_FLAGS = (
     "-Wno-unused-parameter",
     "-I.",
 )
+SOURCES = "src/"
+"""Where an artifact keeps its C."""
+ASSEMBLY_FLAGS = ("-g0", "-I.")
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,16 @@ class Objects:
     stack_bytes: int
 
 
-def write_files(files: Mapping[str, str], folder: Path) -> None:
-    """Write `files` (text by name) into `folder`."""
-    for name, text in files.items():
-        (folder / name).write_text(text)
+def write_files(files: Mapping[str, str | bytes], folder: Path) -> None:
+    """Write `files` (contents by name) into `folder`."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def source_members(source: CSource) -> dict[str, bytes]:
+    """The files of `source`, by their path in an artifact."""
+    texts = {name: text.encode() for name, text in source.files.items()}
+    return {f"{SOURCES}{name}": content for name, content in {**texts, **source.data}.items()}
 
 
 def compile_source(source: CSource, flags: Sequence[str], folder: Path) -> Objects:
@@ -67,17 +76,17 @@ def compile_source(source: CSource, flags: Sequence[str], folder: Path) -> Objec
     Raises:
         EdgecompError: the compiler refused it.
     """
-    write_files(source.files, folder)
-    names = [name for name in source.files if name.endswith(".c")]
+    write_files({**source.files, **source.data}, folder)
 
     def compile_one(name: str) -> Path:
-        report = ["-Xclang", "-stack-usage-file", "-Xclang", f"{name[:-2]}.su"]
-        output = f"{name[:-2]}.o"
-        zig(["cc", *flags, *COMMON_FLAGS, *report, "-c", name, "-o", output], folder)
-        return folder / output
+        base, kind = name[:-2], name[-2:]
+        options = [*COMMON_FLAGS, "-Xclang", "-stack-usage-file", "-Xclang", f"{base}.su"]
+        given = options if kind == ".c" else ASSEMBLY_FLAGS
+        zig(["cc", *flags, *given, "-c", name, "-o", f"{base}.o"], folder)
+        return folder / f"{base}.o"
 
     with ThreadPoolExecutor() as pool:
-        paths = tuple(pool.map(compile_one, names))
+        paths = tuple(pool.map(compile_one, source.compiled))
     report = (folder / f"{source.symbol}.su").read_text()
     return Objects(paths, worst_stack(f"{source.symbol}_run", source.files.values(), report))
 

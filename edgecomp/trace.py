@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgecomp.compile_c import COMMON_FLAGS
+from edgecomp.compile_c import COMMON_FLAGS, SOURCES
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.toolchain import zig
 from edgecomp_runtime.artifact import Artifact
@@ -27,8 +27,6 @@ from edgecomp_runtime.manifest import BufferRecord
 
 Array = npt.NDArray[Any]
 
-SOURCES = "src/"
-"""Where an artifact keeps its C."""
 ALIGNMENT = 16
 
 WATCH = """
@@ -161,7 +159,7 @@ def _compiled(artifact: Artifact) -> ctypes.CDLL:
         for name in names:
             (folder / name.removeprefix(SOURCES)).write_bytes(artifact.read(name))
         (folder / "edgecomp_watch.c").write_text(WATCH)
-        sources = sorted(path.name for path in folder.glob("*.c"))
+        sources = sorted(path.name for path in folder.glob("*.[cS]"))
         zig(["cc", *COMMON_FLAGS, *FLAGS, *sources, "-o", "watched.so"], folder)
         return ctypes.CDLL(str(folder / "watched.so"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +16,17 @@ class ConstantArrays:
     """Constants as C arrays: equal contents are stored once."""
 
     def __init__(self, constants: Mapping[str, npt.NDArray[Any]]) -> None:
-        by_content: dict[tuple[str, bytes], str] = {}
+        by_content: dict[tuple[str, int, bytes], str] = {}
         self._same = {
-            name: by_content.setdefault((array.dtype.name, array.tobytes()), name)
-            for name, array in constants.items()
+            name: by_content.setdefault(_identity(array), name) for name, array in constants.items()
         }
         self.contents = {name: constants[name] for name in by_content.values()}
         self._names = unique_names(list(self.contents))
+
+    @property
+    def bytes(self) -> int:
+        """Size of all arrays."""
+        return sum(array.nbytes for array in self.contents.values())
 
     def name(self, constant: str) -> str:
         """The C array, without the prefix, that holds `constant`."""
@@ -34,7 +39,14 @@ class ConstantArrays:
         return f"{C_TYPES[array.dtype.name]} {symbol}_{self.name(constant)}[{size}]"
 
 
+def _identity(array: npt.NDArray[Any]) -> tuple[str, int, bytes]:
+    """Equal for equal contents, and small: constants may be hundreds of megabytes."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return array.dtype.name, array.nbytes, hashlib.sha256(content.data).digest()
+
+
 def weights_file(symbol: str, arrays: ConstantArrays) -> str:
+    """The definitions of `arrays` in C."""
     definitions = [
         f"EC_WEIGHTS const {arrays.declaration(symbol, name)} = {{\n{_elements(array)}\n}};"
         for name, array in arrays.contents.items()

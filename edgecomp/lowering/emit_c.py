@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgecomp.errors import Reason, raise_if_any
+from edgecomp.lowering.binary_constants import TEXT_LIMIT, assembly_file, binary_file
 from edgecomp.lowering.c_constants import ConstantArrays, weights_file
 from edgecomp.lowering.c_header import (
     header_file,
@@ -32,7 +33,9 @@ class CSource:
 
     Attributes:
         symbol: prefix of every name.
-        files: text by file name: SYMBOL.h, SYMBOL.c, SYMBOL_weights.c and the support headers.
+        files: text by file name: SYMBOL.h, SYMBOL.c, the support headers, and SYMBOL_weights.c, or
+            SYMBOL_weights.S where `data` holds the weights.
+        data: the other files, by name: SYMBOL_weights.bin of a program with many constants.
         plan: where every buffer lives.
         functions: the C function each call calls, without the prefix, in order.
         weights_bytes: bytes of constants.
@@ -45,6 +48,12 @@ class CSource:
     functions: tuple[str, ...]
     weights_bytes: int
     state: bytes = b""
+    data: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def compiled(self) -> list[str]:
+        """Names of the files a compiler takes, in order."""
+        return [name for name in self.files if name.endswith((".c", ".S"))]
 
 
 def emit_c(program: Program) -> CSource:
@@ -56,8 +65,9 @@ def emit_c(program: Program) -> CSource:
     files = {
         f"{program.symbol}.h": header_file(program, plan),
         f"{program.symbol}.c": _source(program, sources, functions, plan, arrays),
-        f"{program.symbol}_weights.c": weights_file(program.symbol, arrays),
     }
+    weights, data = _weights(program.symbol, arrays)
+    files.update(weights)
     for support in sorted(SUPPORT_FOLDER.glob("*.h")):
         files[support.name] = support.read_text()
     files.update(program.headers)
@@ -66,9 +76,19 @@ def emit_c(program: Program) -> CSource:
         files,
         plan,
         tuple(functions[call.kernel] for call in program.calls),
-        sum(array.nbytes for array in arrays.contents.values()),
+        arrays.bytes,
         initial_state(program),
+        data,
     )
+
+
+def _weights(symbol: str, arrays: ConstantArrays) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The files that define `arrays`: text that is compiled, and what it includes."""
+    if arrays.bytes <= TEXT_LIMIT:
+        return {f"{symbol}_weights.c": weights_file(symbol, arrays)}, {}
+    binary = f"{symbol}_weights.bin"
+    text = assembly_file(symbol, arrays, binary)
+    return {f"{symbol}_weights.S": text}, {binary: binary_file(arrays)}
 
 
 def _generate(program: Program) -> dict[str, KernelSource]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecomp.compile_c import compile_source, flash_of, write_files
+from edgecomp.compile_c import compile_source, flash_of, source_members, write_files
 from edgecomp.device import Device
 from edgecomp.program import Kernel, Program
 from edgecomp.target import Build
@@ -61,7 +61,7 @@ class CortexM:
         image = f"{source.symbol}.elf"
         _link_firmware(source, program, device.core, names, image, work)
         flash = flash_of(_link_alone(source.symbol, processor, names, work), source.weights_bytes)
-        files = {f"src/{name}": text.encode() for name, text in source.files.items()}
+        files = source_members(source)
         files[f"lib/{library}"] = (work / library).read_bytes()
         files[f"firmware/{image}"] = (work / image).read_bytes()
         core = CORES[device.core]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecomp.compile_c import compile_source, flash_of, write_files
+from edgecomp.compile_c import compile_source, flash_of, source_members, write_files
 from edgecomp.device import Device
 from edgecomp.program import Kernel, Program
 from edgecomp.target import Build
@@ -75,10 +75,9 @@ class Cpu:
         write_files({DISCARD[0]: DISCARD[1]}, work)
         zig(["cc", *processor, *LINK, *map(str, objects.paths), "-o", library], work)
         contents = (work / library).read_bytes()
-        sources = {f"src/{name}": text.encode() for name, text in source.files.items()}
         path = f"lib/{library}"
         return Build(
-            files={**sources, path: contents},
+            files={**source_members(source), path: contents},
             program=path,
             machine=Machine(core.isa, core.cpu, core.features),
             flash=flash_of(contents, source.weights_bytes),
