@@ -67,8 +67,14 @@ class KernelSource:
     workspaces: tuple[Workspace, ...]
 
     def define(self, name: str) -> str:
-        """The definition of the function under `name`."""
-        return f"EC_KERNEL void {name}({', '.join(self.parameters)}) {self.body}"
+        """The definition of the function under `name`.
+
+        A kernel that makes constants only does not read what its node reads.
+        """
+        names = [parameter.split()[-1].lstrip("*") for parameter in self.parameters]
+        unread = [name for name in names if not re.search(rf"\b{name}\b", self.body)]
+        body = self.body.replace("{", "{" + "".join(f"\n  (void){name};" for name in unread), 1)
+        return f"EC_KERNEL void {name}({', '.join(self.parameters)}) {body}"
 
 
 def _passes() -> tvm.ir.transform.Sequential:
@@ -200,7 +206,7 @@ def generate_c(func: Any, outputs: int = 1) -> KernelSource:
         raise ValueError("the code generator gave no function")
     constant = len(flat.params) - outputs
     parameters = tuple(
-        ("const " if i < constant else "") + p.strip().replace("* ", " *restrict ")
+        ("const " if i < constant else "") + p.strip().replace("* ", " *EC_RESTRICT ")
         for i, p in enumerate(definition.group(1).split(","))
     )
     workspaces = tuple(Workspace((_elements(b),), str(b.dtype)) for b in hoisted)

@@ -28,8 +28,8 @@ def test_infinity_and_nan_have_names() -> None:
 
 def test_only_outputs_are_not_const() -> None:
     source = generate_c(_scaled(2.0))
-    assert source.parameters == ("const float *restrict p0", "float *restrict p1")
-    assert source.define("twice").startswith("EC_KERNEL void twice(const float *restrict p0, ")
+    assert source.parameters == ("const float *EC_RESTRICT p0", "float *EC_RESTRICT p1")
+    assert source.define("twice").startswith("EC_KERNEL void twice(const float *EC_RESTRICT p0, ")
 
 
 @pytest.mark.parametrize("elements", [STACK_BUFFER_BYTES // 4, STACK_BUFFER_BYTES // 4 + 1])
@@ -53,3 +53,11 @@ def test_a_call_no_device_has_is_refused() -> None:
     out = te.compute((4,), lambda i: tirx.call_extern("float32", "fopen", x[i]), name="out")
     with pytest.raises(ValueError, match="fopen, which no device has"):
         generate_c(te.create_prim_func([x, out]))
+
+
+def test_what_a_kernel_does_not_read_is_no_warning() -> None:
+    x = te.placeholder((4,), "float32", name="x")
+    out = te.compute((4,), lambda i: tirx.const(1.0, "float32"), name="out")
+    defined = generate_c(te.create_prim_func([x, out])).define("one")
+    assert "(void)p0;" in defined
+    assert "(void)p1;" not in defined

@@ -4,8 +4,10 @@
 
 #include <stdint.h>
 
+#include "edgecomp_compiler.h"
+
 /* x[outer][extent][inner] -> y[outer][inner]; of equal elements the first counts, or the last. */
-static void ec_index_of_extreme_s8(const int8_t *x, int64_t *y, int32_t outer, int32_t extent,
+EC_STATIC void ec_index_of_extreme_s8(const int8_t *x, int64_t *y, int32_t outer, int32_t extent,
                                    int32_t inner, int32_t largest, int32_t last) {
   for (int32_t row = 0; row < outer; ++row, x += extent * inner, y += inner) {
     for (int32_t column = 0; column < inner; ++column) {

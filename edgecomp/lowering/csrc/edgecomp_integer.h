@@ -8,13 +8,7 @@
 
 #include <stdint.h>
 
-#ifndef EC_INLINE
-#if defined(__GNUC__)
-#define EC_INLINE static inline __attribute__((always_inline))
-#else
-#define EC_INLINE static inline
-#endif
-#endif
+#include "edgecomp_compiler.h"
 
 EC_INLINE int32_t ec_clamp(int32_t x, int32_t low, int32_t high) {
   return x < low ? low : (x > high ? high : x);

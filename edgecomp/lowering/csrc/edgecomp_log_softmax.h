@@ -19,7 +19,7 @@ EC_INLINE int32_t ec_saturating_shift_left(int32_t x, int32_t exponent) {
 
 /* log(x) for x >= 1 in Q12.19, as Q5.26: x = 2^n * r, a rational function of r around 2^(-1/4). Two ways to
  * choose n, by x and by x / sqrt(2); the one that leaves the smaller r counts. */
-static int32_t ec_log_at_least_one(int32_t x) {
+EC_STATIC int32_t ec_log_at_least_one(int32_t x) {
   const int32_t log_2 = 1488522236, root_half = 1518500250, fourth_root_half = 1805811301;
   const int32_t quarter = 1 << 23; /* Q6.25 */
   const int32_t zeros = ec_leading_zeros((uint32_t)x);
@@ -49,7 +49,7 @@ static int32_t ec_log_at_least_one(int32_t x) {
 
 /* `rows` rows of `depth` values; the scaled difference to a row's maximum counts from `diff_min` on;
  * (back, back_shift) is the reciprocal of (multiplier, shift). */
-static void ec_log_softmax_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
+EC_STATIC void ec_log_softmax_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
                               int32_t multiplier, int32_t shift, int32_t back, int32_t back_shift,
                               int32_t diff_min) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {

@@ -3,8 +3,8 @@
  *
  * Freestanding C99: needs <stdint.h> only, no libc, no errno, no global state. Every function is built
  * from +, -, *, / and integer operations alone, which IEEE 754 defines to the bit, in an order that is
- * part of the definition. Compile with -ffp-contract=off and without -ffast-math; on clang the pragma below
- * forbids contraction whatever the command line says. Which NaN is returned is not defined.
+ * part of the definition. Compile without -ffast-math; edgecomp_compiler.h forbids contraction on clang and
+ * GCC whatever the command line says, other compilers need to be told. Which NaN is returned is not defined.
  *
  * Polynomials are minimax (Remez exchange on the relative error, coefficients rounded to float32
  * one after the other and the rest fitted again) on the interval named beside them.
@@ -18,10 +18,6 @@
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
 #error "edgecomp_math.h: float must be evaluated as float; on x86-32 compile with -msse2 -mfpmath=sse"
 #endif
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
-
 #include "edgecomp_math_basic.h"
 #include "edgecomp_math_double.h"
 #include "edgecomp_math_exp.h"

@@ -4,18 +4,20 @@
 
 #include <stdint.h>
 
+#include "edgecomp_compiler.h"
+
 typedef union {
   float value;
   uint32_t bits;
 } ec_float_bits;
 
-static inline uint32_t ec_bits(float x) {
+EC_STATIC inline uint32_t ec_bits(float x) {
   ec_float_bits u;
   u.value = x;
   return u.bits;
 }
 
-static inline float ec_from_bits(uint32_t bits) {
+EC_STATIC inline float ec_from_bits(uint32_t bits) {
   ec_float_bits u;
   u.bits = bits;
   return u.value;
@@ -30,53 +32,53 @@ static inline float ec_from_bits(uint32_t bits) {
 #define EC_NAN ec_from_bits(0x7fc00000u)
 #endif
 
-static inline float ec_fabsf(float x) { return ec_from_bits(ec_bits(x) & 0x7fffffffu); }
+EC_STATIC inline float ec_fabsf(float x) { return ec_from_bits(ec_bits(x) & 0x7fffffffu); }
 
-static inline float ec_copysignf(float magnitude, float sign) {
+EC_STATIC inline float ec_copysignf(float magnitude, float sign) {
   return ec_from_bits((ec_bits(magnitude) & 0x7fffffffu) | (ec_bits(sign) & 0x80000000u));
 }
 
-static inline int32_t ec_isnan(float x) { return x != x; }
-static inline int32_t ec_isinf(float x) { return (ec_bits(x) & 0x7fffffffu) == 0x7f800000u; }
-static inline int32_t ec_isfinite(float x) { return (ec_bits(x) & 0x7fffffffu) < 0x7f800000u; }
+EC_STATIC inline int32_t ec_isnan(float x) { return x != x; }
+EC_STATIC inline int32_t ec_isinf(float x) { return (ec_bits(x) & 0x7fffffffu) == 0x7f800000u; }
+EC_STATIC inline int32_t ec_isfinite(float x) { return (ec_bits(x) & 0x7fffffffu) < 0x7f800000u; }
 
 /* ONNX Max and Min: a NaN in either argument is the result. */
-static inline float ec_fmaxf(float a, float b) { return (a > b || a != a) ? a : b; }
-static inline float ec_fminf(float a, float b) { return (a < b || a != a) ? a : b; }
+EC_STATIC inline float ec_fmaxf(float a, float b) { return (a > b || a != a) ? a : b; }
+EC_STATIC inline float ec_fminf(float a, float b) { return (a < b || a != a) ? a : b; }
 
 /* 2 to the power n, -126 <= n <= 127. */
-static inline float ec_power_of_two(int32_t n) { return ec_from_bits((uint32_t)(n + 127) << 23); }
+EC_STATIC inline float ec_power_of_two(int32_t n) { return ec_from_bits((uint32_t)(n + 127) << 23); }
 
 /* Nearest integer, ties to even: adding 2^23 leaves no bit for a fraction. */
-static inline float ec_rintf(float x) {
+EC_STATIC inline float ec_rintf(float x) {
   float shift = ec_copysignf(0x1p23f, x);
   float rounded = ec_copysignf((x + shift) - shift, x);
   return ec_fabsf(x) < 0x1p23f ? rounded : x;
 }
 
-static inline float ec_nearbyintf(float x) { return ec_rintf(x); }
+EC_STATIC inline float ec_nearbyintf(float x) { return ec_rintf(x); }
 
-static inline float ec_floorf(float x) {
+EC_STATIC inline float ec_floorf(float x) {
   float rounded = ec_rintf(x);
   return ec_copysignf(rounded > x ? rounded - 1.0f : rounded, x);
 }
 
-static inline float ec_ceilf(float x) {
+EC_STATIC inline float ec_ceilf(float x) {
   float rounded = ec_rintf(x);
   return ec_copysignf(rounded < x ? rounded + 1.0f : rounded, x);
 }
 
-static inline float ec_truncf(float x) { return ec_copysignf(ec_floorf(ec_fabsf(x)), x); }
+EC_STATIC inline float ec_truncf(float x) { return ec_copysignf(ec_floorf(ec_fabsf(x)), x); }
 
 /* Nearest integer, ties away from zero. |x| - trunc(|x|) is exact, |x| + 0.5 would not be. */
-static inline float ec_roundf(float x) {
+EC_STATIC inline float ec_roundf(float x) {
   float magnitude = ec_fabsf(x);
   float whole = ec_floorf(magnitude);
   return ec_copysignf(magnitude - whole >= 0.5f ? whole + 1.0f : whole, x);
 }
 
 /* Digit-by-digit square root: floor(sqrt(radicand)), radicand < 2^48; *rest = radicand - root^2. */
-static inline uint32_t ec_integer_sqrt(uint64_t radicand, uint64_t *rest) {
+EC_STATIC inline uint32_t ec_integer_sqrt(uint64_t radicand, uint64_t *rest) {
   uint64_t root = 0;
   for (uint64_t bit = (uint64_t)1 << 46; bit != 0; bit >>= 2) {
     uint64_t trial = root + bit;
@@ -91,7 +93,7 @@ static inline uint32_t ec_integer_sqrt(uint64_t radicand, uint64_t *rest) {
 }
 
 /* Square root, correctly rounded, in integers: what processors without the instruction use. */
-static inline float ec_software_sqrtf(float x) {
+EC_STATIC inline float ec_software_sqrtf(float x) {
   if (!(x > 0.0f) || x == EC_INFINITY) return x >= 0.0f || x != x ? x : EC_NAN;
   int32_t exponent = -127;
   if (x < 0x1p-126f) {
@@ -120,7 +122,7 @@ static inline float ec_software_sqrtf(float x) {
 #endif
 #endif
 
-static inline float ec_sqrtf(float x) {
+EC_STATIC inline float ec_sqrtf(float x) {
 #if defined(EC_HARDWARE_SQRT)
   return EC_HARDWARE_SQRT(x);
 #else
@@ -128,10 +130,10 @@ static inline float ec_sqrtf(float x) {
 #endif
 }
 
-static inline float ec_rsqrtf(float x) { return 1.0f / ec_sqrtf(x); }
+EC_STATIC inline float ec_rsqrtf(float x) { return 1.0f / ec_sqrtf(x); }
 
 /* Mantissa with its leading bit, and the exponent of its last bit, of a positive finite x. */
-static inline uint32_t ec_split(float x, int32_t *exponent) {
+EC_STATIC inline uint32_t ec_split(float x, int32_t *exponent) {
   uint32_t bits = ec_bits(x);
   uint32_t mantissa = bits & 0x007fffffu;
   *exponent = (int32_t)(bits >> 23);
@@ -143,7 +145,7 @@ static inline uint32_t ec_split(float x, int32_t *exponent) {
 }
 
 /* Remainder of x / y with the sign of x, exact: long division of the mantissas. */
-static inline float ec_fmodf(float x, float y) {
+EC_STATIC inline float ec_fmodf(float x, float y) {
   float a = ec_fabsf(x);
   float b = ec_fabsf(y);
   if (!ec_isfinite(x) || b != b || b == 0.0f) return EC_NAN;

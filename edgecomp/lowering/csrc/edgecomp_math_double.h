@@ -4,31 +4,33 @@
 
 #include <stdint.h>
 
+#include "edgecomp_compiler.h"
+
 typedef union {
   double value;
   uint64_t bits;
 } ec_float64_bits;
 
-static inline double ec_from_double_bits(uint64_t bits) {
+EC_STATIC inline double ec_from_double_bits(uint64_t bits) {
   ec_float64_bits u;
   u.bits = bits;
   return u.value;
 }
 
-static inline uint64_t ec_bits_of_double(double x) {
+EC_STATIC inline uint64_t ec_bits_of_double(double x) {
   ec_float64_bits u;
   u.value = x;
   return u.bits;
 }
 
 /* 2 to the power n, -1022 <= n <= 1023. */
-static inline double ec_power_of_two_double(int32_t n) {
+EC_STATIC inline double ec_power_of_two_double(int32_t n) {
   return ec_from_double_bits((uint64_t)(n + 1023) << 52);
 }
 
 /* exp(x) = 2^n exp(r), |r| <= ln 2 / 2, by 14 terms of the power series: below 2 units in the last
  * place. ln 2 is split so that n times its first part is exact. */
-static inline double ec_exp(double x) {
+EC_STATIC inline double ec_exp(double x) {
   const double ln2_high = 0x1.62e42fefa0000p-1, ln2_low = 0x1.cf79abc9e3b3ap-40;
   if (x != x) return x;
   if (x > 709.782712893384) return ec_from_double_bits(0x7ff0000000000000u);
@@ -43,7 +45,7 @@ static inline double ec_exp(double x) {
 }
 
 /* log(x) = e ln 2 + 2 atanh(s), s = (m - 1) / (m + 1), sqrt(1/2) <= m < sqrt(2). */
-static inline double ec_log(double x) {
+EC_STATIC inline double ec_log(double x) {
   const double ln2_high = 0x1.62e42fefa0000p-1, ln2_low = 0x1.cf79abc9e3b3ap-40;
   const uint64_t infinity = 0x7ff0000000000000u;
   if (x != x || x == ec_from_double_bits(infinity)) return x;
@@ -67,7 +69,7 @@ static inline double ec_log(double x) {
 }
 
 /* x - trunc(x / y) y, exact: subtract y times powers of two, the largest first. */
-static inline double ec_fmod(double x, double y) {
+EC_STATIC inline double ec_fmod(double x, double y) {
   const uint64_t infinity = 0x7ff0000000000000u;
   double rest = x < 0.0 ? -x : x, divisor = y < 0.0 ? -y : y;
   if (x != x || y != y || divisor == 0.0 || rest == ec_from_double_bits(infinity)) {

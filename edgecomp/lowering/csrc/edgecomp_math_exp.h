@@ -11,18 +11,18 @@
 #define EC_LN2_LOW 0x1.7f7d1cp-20f
 
 /* p * 2^n in two exact steps, so that a result among the denormals is rounded once. */
-static inline float ec_scale(float p, int32_t n) {
+EC_STATIC inline float ec_scale(float p, int32_t n) {
   int32_t half = n / 2;
   return p * ec_power_of_two(half) * ec_power_of_two(n - half);
 }
 
-static inline float ec_clampf(float x, float low, float high) {
+EC_STATIC inline float ec_clampf(float x, float low, float high) {
   x = x > high ? high : x;
   return x < low ? low : x;
 }
 
 /* exp: Cody-Waite reduction by ln 2 in two parts; degree 6 on [-ln2/2, ln2/2]. */
-static inline float ec_expf(float x) {
+EC_STATIC inline float ec_expf(float x) {
   x = ec_clampf(x, -104.0f, 89.0f);
   float shifted = x * EC_LOG2_E + EC_ROUNDER;
   int32_t n = (int32_t)(ec_bits(shifted) - 0x4b400000u);
@@ -37,7 +37,7 @@ static inline float ec_expf(float x) {
 }
 
 /* 2^x: degree 6 on [-1/2, 1/2]. */
-static inline float ec_exp2f(float x) {
+EC_STATIC inline float ec_exp2f(float x) {
   x = ec_clampf(x, -151.0f, 129.0f);
   float shifted = x + EC_ROUNDER;
   int32_t n = (int32_t)(ec_bits(shifted) - 0x4b400000u);
@@ -52,7 +52,7 @@ static inline float ec_exp2f(float x) {
 }
 
 /* x = m * 2^n with m in [sqrt(1/2), sqrt(2)), for positive finite x; returns m - 1. */
-static inline float ec_log_reduce(float x, float *n) {
+EC_STATIC inline float ec_log_reduce(float x, float *n) {
   int32_t tiny = x < 0x1p-126f;
   uint32_t bits = ec_bits(tiny ? x * 0x1p23f : x);
   int32_t exponent = (int32_t)(bits - 0x3f3504f3u) >> 23;
@@ -61,7 +61,7 @@ static inline float ec_log_reduce(float x, float *n) {
 }
 
 /* log(1 + f) - f for 1 + f in [sqrt(1/2), sqrt(2)): degree 11. */
-static inline float ec_log_tail(float f) {
+EC_STATIC inline float ec_log_tail(float f) {
   float p = 0x1.1484e6p-4f;
   p = p * f - 0x1.de1008p-4f;
   p = p * f + 0x1.e6c040p-4f;
@@ -76,13 +76,13 @@ static inline float ec_log_tail(float f) {
 }
 
 /* What log, log2 and log10 are where it is not a finite number: at 0, negative, infinite and NaN. */
-static inline float ec_log_special(float x, float regular) {
+EC_STATIC inline float ec_log_special(float x, float regular) {
   regular = x == EC_INFINITY ? x : regular;
   regular = x == 0.0f ? -EC_INFINITY : regular;
   return x >= 0.0f ? regular : EC_NAN;
 }
 
-static inline float ec_logf(float x) {
+EC_STATIC inline float ec_logf(float x) {
   float n;
   float f = ec_log_reduce(x, &n);
   float tail = ec_log_tail(f) + n * EC_LN2_LOW;
@@ -90,7 +90,7 @@ static inline float ec_logf(float x) {
 }
 
 /* log(1 + f) * (1 / ln b) + n * (1 / log2 b); the factor in two parts, the first of 12 bits. */
-static inline float ec_log2f(float x) {
+EC_STATIC inline float ec_log2f(float x) {
   float n;
   float f = ec_log_reduce(x, &n);
   float high = ec_from_bits(ec_bits(f) & 0xfffff000u);
@@ -99,7 +99,7 @@ static inline float ec_log2f(float x) {
       x, n + (high * 0x1.714p+0f + ((high + low) * 0x1.47652cp-12f + low * 0x1.714p+0f)));
 }
 
-static inline float ec_log10f(float x) {
+EC_STATIC inline float ec_log10f(float x) {
   float n;
   float f = ec_log_reduce(x, &n);
   float high = ec_from_bits(ec_bits(f) & 0xfffff000u);
@@ -109,7 +109,7 @@ static inline float ec_log10f(float x) {
 }
 
 /* log(1 + x): the logarithm of the rounded sum, and what rounding lost to first order. */
-static inline float ec_log1pf(float x) {
+EC_STATIC inline float ec_log1pf(float x) {
   float sum = 1.0f + x;
   float lost = x > 1.0f ? 1.0f - (sum - x) : x - (sum - 1.0f);
   float result = ec_logf(sum) + lost / sum;
@@ -118,13 +118,13 @@ static inline float ec_log1pf(float x) {
 }
 
 /* 1 / (1 + exp(-x)), with an exponential that cannot overflow. */
-static inline float ec_sigmoidf(float x) {
+EC_STATIC inline float ec_sigmoidf(float x) {
   float e = ec_expf(-ec_fabsf(x));
   return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
 /* tanh: odd of degree 11 below 5/8; 1 - 2 / (exp(2x) + 1) above. */
-static inline float ec_tanhf(float x) {
+EC_STATIC inline float ec_tanhf(float x) {
   float a = ec_fabsf(x);
   float z = x * x;
   float p = -0x1.751280p-8f;
@@ -138,7 +138,7 @@ static inline float ec_tanhf(float x) {
 }
 
 /* erf: odd of degree 13 below 9/10; above it 1 - exp(-g(x)), g of degree 8 fitted to -log(erfc) on [0.9, 4]. */
-static inline float ec_erff(float x) {
+EC_STATIC inline float ec_erff(float x) {
   float a = ec_fabsf(x);
   float z = x * x;
   float p = 0x1.4d2878p-14f;

@@ -10,7 +10,7 @@ typedef union {
 } ec_double_bits;
 
 /* log2 of a positive finite x to about 40 bits: k + 2/ln2 * atanh(s), s = (m - 1) / (m + 1), Taylor to s^13. */
-static inline double ec_log2_double(float x) {
+EC_STATIC inline double ec_log2_double(float x) {
   ec_double_bits u;
   u.value = (double)x;
   int64_t exponent = (int64_t)(u.bits - 0x3fe6a09e00000000u) >> 52;
@@ -28,7 +28,7 @@ static inline double ec_log2_double(float x) {
 }
 
 /* 2^t rounded to float32 once; t is clamped to where the result is 0 or infinite anyway. Taylor to degree 8. */
-static inline float ec_exp2_double(double t) {
+EC_STATIC inline float ec_exp2_double(double t) {
   t = t > 130.0 ? 130.0 : t;
   t = t < -160.0 ? -160.0 : t;
   ec_double_bits u;
@@ -49,7 +49,7 @@ static inline float ec_exp2_double(double t) {
 }
 
 /* 0: y is no integer, 1: odd, 2: even. */
-static inline int32_t ec_parity(float y) {
+EC_STATIC inline int32_t ec_parity(float y) {
   float a = ec_fabsf(y);
   if (a >= 0x1p24f) return 2;
   if (ec_floorf(a) != a) return 0;
@@ -57,7 +57,7 @@ static inline int32_t ec_parity(float y) {
 }
 
 /* x to the power y, special cases as in C99 Annex F. In double: float32 lacks the bits of y * log2(x). */
-static inline float ec_powf(float x, float y) {
+EC_STATIC inline float ec_powf(float x, float y) {
   float a = ec_fabsf(x);
   if (x == 1.0f || y == 0.0f || (x == -1.0f && ec_isinf(y))) return 1.0f;
   if (x != x || y != y) return EC_NAN;
@@ -73,7 +73,7 @@ static inline float ec_powf(float x, float y) {
 }
 
 /* sinh: odd of degree 9 below 1; exponentials above, halved before squaring where exp(x) would overflow. */
-static inline float ec_sinhf(float x) {
+EC_STATIC inline float ec_sinhf(float x) {
   float a = ec_fabsf(x);
   float z = x * x;
   if (a < 1.0f) {
@@ -87,14 +87,14 @@ static inline float ec_sinhf(float x) {
   return ec_copysignf(a < 88.0f ? 0.5f * (e - 1.0f / e) : 0.5f * e * e, x);
 }
 
-static inline float ec_coshf(float x) {
+EC_STATIC inline float ec_coshf(float x) {
   float a = ec_fabsf(x);
   float e = ec_expf(a < 88.0f ? a : 0.5f * a);
   return a < 88.0f ? 0.5f * (e + 1.0f / e) : 0.5f * e * e;
 }
 
 /* asinh(x) = log1p(x + x^2 / (1 + sqrt(x^2 + 1))); log(x) + ln 2 where x^2 + 1 rounds to x^2. */
-static inline float ec_asinhf(float x) {
+EC_STATIC inline float ec_asinhf(float x) {
   float a = ec_fabsf(x);
   float z = a * a;
   float small = ec_log1pf(a + z / (1.0f + ec_sqrtf(z + 1.0f)));
@@ -102,7 +102,7 @@ static inline float ec_asinhf(float x) {
   return ec_copysignf(a < 0x1p13f ? small : large, x);
 }
 
-static inline float ec_acoshf(float x) {
+EC_STATIC inline float ec_acoshf(float x) {
   float t = x - 1.0f;
   float small = ec_log1pf(t + ec_sqrtf(2.0f * t + t * t));
   float large = ec_logf(x) + 0x1.62e43p-1f;
@@ -110,7 +110,7 @@ static inline float ec_acoshf(float x) {
   return x < 1.0f ? EC_NAN : result;
 }
 
-static inline float ec_atanhf(float x) {
+EC_STATIC inline float ec_atanhf(float x) {
   float a = ec_fabsf(x);
   return ec_copysignf(0.5f * ec_log1pf(2.0f * a / (1.0f - a)), x);
 }

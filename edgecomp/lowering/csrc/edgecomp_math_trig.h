@@ -9,7 +9,7 @@
 #define EC_QUARTER_PI 0x1.921fb6p-1f
 
 /* 32 bits of 2/pi from bit `start` on (bit 32 weighs 1/2; the bits before it are 0). */
-static inline uint32_t ec_two_over_pi(uint32_t start) {
+EC_STATIC inline uint32_t ec_two_over_pi(uint32_t start) {
   static const uint32_t words[] = {0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u,
                                    0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u};
   uint32_t word = start / 32u;
@@ -22,7 +22,7 @@ static inline uint32_t ec_two_over_pi(uint32_t start) {
  * Payne-Hanek reduction in integers: |x| = quadrant * pi/2 + r with |r| <= pi/4, for finite |x| >= pi/4.
  * The 24-bit mantissa times 96 bits of 2/pi, starting where a bit still changes the product modulo 4.
  */
-static inline float ec_reduce_quadrant(float x, uint32_t *quadrant) {
+EC_STATIC inline float ec_reduce_quadrant(float x, uint32_t *quadrant) {
   uint32_t bits = ec_bits(x) & 0x7fffffffu;
   uint64_t mantissa = (bits & 0x007fffffu) | 0x00800000u;
   uint32_t start = (bits >> 23) - 120u; /* exponent of the last bit, (bits >> 23) - 150, plus 30 */
@@ -39,7 +39,7 @@ static inline float ec_reduce_quadrant(float x, uint32_t *quadrant) {
 }
 
 /* sin on [-pi/4, pi/4]: odd of degree 9. */
-static inline float ec_sin_polynomial(float r) {
+EC_STATIC inline float ec_sin_polynomial(float r) {
   float z = r * r;
   float p = 0x1.7c22b0p-19f;
   p = p * z - 0x1.a0593ap-13f;
@@ -49,7 +49,7 @@ static inline float ec_sin_polynomial(float r) {
 }
 
 /* cos on [-pi/4, pi/4]: even of degree 8. */
-static inline float ec_cos_polynomial(float r) {
+EC_STATIC inline float ec_cos_polynomial(float r) {
   float z = r * r;
   float p = 0x1.99e1d6p-16f;
   p = p * z - 0x1.6c0c1cp-10f;
@@ -57,7 +57,7 @@ static inline float ec_cos_polynomial(float r) {
   return 1.0f - (0.5f * z - z * z * p);
 }
 
-static inline float ec_sinf(float x) {
+EC_STATIC inline float ec_sinf(float x) {
   float a = ec_fabsf(x);
   if (a < EC_QUARTER_PI) return ec_copysignf(ec_sin_polynomial(x), x); /* of -0 too */
   if (!ec_isfinite(x)) return EC_NAN;
@@ -67,7 +67,7 @@ static inline float ec_sinf(float x) {
   return (x < 0.0f) != ((quadrant & 2u) != 0u) ? -value : value;
 }
 
-static inline float ec_cosf(float x) {
+EC_STATIC inline float ec_cosf(float x) {
   float a = ec_fabsf(x);
   if (a < EC_QUARTER_PI) return ec_cos_polynomial(x);
   if (!ec_isfinite(x)) return EC_NAN;
@@ -77,7 +77,7 @@ static inline float ec_cosf(float x) {
   return ((quadrant + 1u) & 2u) ? -value : value;
 }
 
-static inline float ec_tanf(float x) {
+EC_STATIC inline float ec_tanf(float x) {
   float a = ec_fabsf(x);
   if (a < EC_QUARTER_PI) return ec_sin_polynomial(x) / ec_cos_polynomial(x);
   if (!ec_isfinite(x)) return EC_NAN;
@@ -90,7 +90,7 @@ static inline float ec_tanf(float x) {
 }
 
 /* asin(s) on [0, 1/2], z = s^2: odd of degree 11. */
-static inline float ec_asin_polynomial(float s, float z) {
+EC_STATIC inline float ec_asin_polynomial(float s, float z) {
   float p = 0x1.595ca6p-5f;
   p = p * z + 0x1.8c3e04p-6f;
   p = p * z + 0x1.747bbep-5f;
@@ -100,14 +100,14 @@ static inline float ec_asin_polynomial(float s, float z) {
 }
 
 /* Above 1/2: asin(x) = pi/2 - 2 asin(sqrt((1 - x) / 2)). */
-static inline float ec_asinf(float x) {
+EC_STATIC inline float ec_asinf(float x) {
   float a = ec_fabsf(x);
   float z = a > 0.5f ? 0.5f * (1.0f - a) : a * a;
   float p = ec_asin_polynomial(a > 0.5f ? ec_sqrtf(z) : a, z);
   return ec_copysignf(a > 0.5f ? EC_HALF_PI - (2.0f * p - EC_HALF_PI_LOW) : p, x);
 }
 
-static inline float ec_acosf(float x) {
+EC_STATIC inline float ec_acosf(float x) {
   float a = ec_fabsf(x);
   float z = a > 0.5f ? 0.5f * (1.0f - a) : a * a;
   float p = ec_asin_polynomial(a > 0.5f ? ec_sqrtf(z) : a, z);
@@ -118,7 +118,7 @@ static inline float ec_acosf(float x) {
 }
 
 /* atan: odd of degree 11 on [0, tan(pi/8)], reached by atan((a - 1) / (a + 1)) + pi/4 and pi/2 - atan(1 / a). */
-static inline float ec_atanf(float x) {
+EC_STATIC inline float ec_atanf(float x) {
   float a = ec_fabsf(x);
   int32_t far = a > 0x1.3504f4p+1f;
   int32_t middle = a > 0x1.a8279ap-2f;
@@ -135,7 +135,7 @@ static inline float ec_atanf(float x) {
 }
 
 /* Angle of the point (x, y), signed zeros and infinities as in C99 Annex F. */
-static inline float ec_atan2f(float y, float x) {
+EC_STATIC inline float ec_atan2f(float y, float x) {
   if (x != x || y != y) return EC_NAN;
   float ax = ec_fabsf(x);
   float ay = ec_fabsf(y);

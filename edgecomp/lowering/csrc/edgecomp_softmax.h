@@ -75,7 +75,7 @@ EC_INLINE int32_t ec_leading_zeros(uint32_t x) {
 }
 
 /* `rows` rows of `depth` values; the scaled difference to a row's maximum counts from `diff_min` on. */
-static void ec_softmax_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
+EC_STATIC void ec_softmax_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
                           int32_t multiplier, int32_t shift, int32_t diff_min) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
     int32_t largest = -128, sum = 0;

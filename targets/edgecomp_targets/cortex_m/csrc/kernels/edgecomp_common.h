@@ -7,12 +7,6 @@
 
 #include "edgecomp_integer.h"
 
-#if defined(__GNUC__)
-#define EC_NOINLINE static __attribute__((noinline))
-#else
-#define EC_NOINLINE static
-#endif
-
 /* A loop that turns few times: unrolling it would only take flash. */
 #if defined(__clang__)
 #define EC_ROLLED _Pragma("clang loop unroll(disable)")
