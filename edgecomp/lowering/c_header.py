@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from edgecomp.lowering.c_names import C_TYPES, comment, unique_names
-from edgecomp.lowering.memory import align
+from edgecomp.lowering.memory import ALIGNMENT, align
 from edgecomp.program import MemoryPlan, Program
 from edgecomp_runtime.manifest import TensorSpec
+
+# The same in the header of every model; the first one included counts.
+_ARENA_MACROS = f"""\
+#ifndef EDGECOMP_ARENA
+/* What stands before the definition of an arena, as in
+ * -DEDGECOMP_ARENA_SECTION='__attribute__((section(".dtcm")))'. */
+#ifndef EDGECOMP_ARENA_SECTION
+#define EDGECOMP_ARENA_SECTION
+#endif
+#if defined(__GNUC__)
+#define EDGECOMP_ALIGNED __attribute__((aligned({ALIGNMENT})))
+#elif defined(__cplusplus)
+#define EDGECOMP_ALIGNED alignas({ALIGNMENT})
+#else
+#define EDGECOMP_ALIGNED _Alignas({ALIGNMENT})
+#endif
+/* Defines the static arena `name`. Models of which one runs at a time may share an arena of the
+ * largest size: EDGECOMP_ARENA(arena, EDGECOMP_LARGER(a_ARENA_BYTES, b_ARENA_BYTES)); */
+#define EDGECOMP_ARENA(name, bytes) \\
+  EDGECOMP_ARENA_SECTION EDGECOMP_ALIGNED static unsigned char name[bytes]
+#define EDGECOMP_LARGER(a, b) ((a) > (b) ? (a) : (b))
+#endif
+"""
 
 
 def _tensor_macros(
@@ -21,10 +45,12 @@ def _tensor_macros(
         prefix = f"{program.symbol}_{kind}_{index}"
         record = offsets[spec.name]
         lines.append(f"/* {comment(spec.name)}: {spec.dtype}{list(spec.shape)} */")
+        lines.append(f"#define {prefix}_ELEMENTS {math.prod(spec.shape)}")
         lines.append(f"#define {prefix}_BYTES {record.bytes}")
         lines.append(f"#define {prefix}_OFFSET {record.offset}")
         if spec.scale is not None and spec.zero_point is not None:
-            lines.append(f"#define {prefix}_SCALE {float(np.float32(spec.scale)).hex()}f")
+            # the shortest decimal that is this float: hexadecimal ones are new in C++17
+            lines.append(f"#define {prefix}_SCALE {np.float32(spec.scale)!s}f")
             lines.append(f"#define {prefix}_ZERO_POINT ({spec.zero_point})")
     return lines
 
@@ -105,6 +131,7 @@ def header_file(program: Program, plan: MemoryPlan) -> str:
         *_tensor_macros(program, "INPUT", program.inputs, plan),
         *_tensor_macros(program, "OUTPUT", program.outputs, plan),
         "",
+        _ARENA_MACROS,
         "#ifdef __cplusplus",
         'extern "C" {',
         "#endif",

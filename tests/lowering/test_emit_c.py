@@ -75,7 +75,8 @@ def test_buffers_of_a_chain_take_turns(source: CSource) -> None:
 def test_the_header_says_what_a_caller_needs(source: CSource) -> None:
     header = source.files["chain.h"]
     assert "#define chain_ARENA_BYTES 32\n" in header
-    assert f"#define chain_INPUT_0_SCALE {(0.5).hex()}f\n" in header
+    assert "#define chain_INPUT_0_SCALE 0.5f\n" in header
+    assert "#define chain_INPUT_0_ELEMENTS 8\n" in header
     assert "#define chain_OUTPUT_0_ZERO_POINT (-4)\n" in header
     assert "const int8_t *x;" in header
 
