@@ -48,13 +48,14 @@ def _identity(array: npt.NDArray[Any]) -> tuple[str, int, bytes]:
 def weights_file(symbol: str, arrays: ConstantArrays) -> str:
     """The definitions of `arrays` in C."""
     definitions = [
-        f"EC_WEIGHTS const {arrays.declaration(symbol, name)} = {{\n{_elements(array)}\n}};"
+        f"EC_WEIGHTS const {arrays.declaration(symbol, name)} = {{\n{array_elements(array)}\n}};"
         for name, array in arrays.contents.items()
     ]
     return '#include "edgecomp_kernel.h"\n\n' + "\n\n".join(definitions) + "\n"
 
 
-def _elements(array: npt.NDArray[Any]) -> str:
+def array_elements(array: npt.NDArray[Any]) -> str:
+    """What stands between the braces of an array's definition."""
     flat = array.reshape(-1)
     if array.dtype.kind == "f":
         suffix = "" if array.dtype == np.float64 else "f"
