@@ -136,24 +136,28 @@ def gather(context: Context) -> None:
     if not batches:
         context.give(context.main("Gather", source, picked, axis=axis), moved_from=0)
         return
-    if axis != batches or len(context.shape(1)) != batches + 1:
-        raise context.refusal("it gathers by batches along another axis than the one after them")
-    context.give(_gathered_by_batch(context, source, picked, batches), moved_from=0)
+    if not 0 <= batches <= min(axis, len(context.shape(1))):
+        raise context.refusal("it has more batch axes than operands", "convert the model again")
+    context.give(_gathered_by_batch(context, source, picked, batches, axis), moved_from=0)
 
 
-def _gathered_by_batch(context: Context, source: str, picked: str, batches: int) -> str:
-    """One index for each batch entry: as positions in all entries one after the other."""
+def _gathered_by_batch(context: Context, source: str, picked: str, batches: int, axis: int) -> str:
+    """The axis goes next to the batch axes; indices become positions in all of them as one."""
     shape, wanted = context.of(source), context.of(picked)
-    count = int(np.prod(shape[:batches]))
-    starts = (np.arange(count) * shape[batches]).reshape(*shape[:batches], 1)
-    flat = context.emit(
-        "Reshape", source, context.ints([count * shape[batches], *shape[batches + 1 :]])
+    between = list(range(batches, axis))
+    order = [*range(batches), axis, *between, *range(axis + 1, len(shape))]
+    turned = context.emit("Transpose", source, perm=order)
+    count, rest = int(np.prod(shape[:batches])), [shape[place] for place in order[batches + 1 :]]
+    flat = context.emit("Reshape", turned, context.ints([count * shape[axis], *rest]))
+    starts = (np.arange(count) * shape[axis]).reshape(
+        *shape[:batches], *[1] * (len(wanted) - batches)
     )
-    places = context.emit(
-        "Reshape", context.emit("Add", picked, context.put(starts, "int64")), context.ints([-1])
-    )
+    places = context.emit("Add", picked, context.put(starts, "int64"))
     rows = context.main("Gather", flat, places, axis=0)
-    return context.emit("Reshape", rows, context.ints([*wanted, *shape[batches + 1 :]]))
+    first = len(wanted)  # what lies between goes back before the indices
+    back = [*range(batches), *(first + i for i in range(len(between))), *range(batches, first)]
+    back += range(first + len(between), first + len(rest))
+    return context.emit("Transpose", rows, perm=back)
 
 
 def gather_nd(context: Context) -> None:

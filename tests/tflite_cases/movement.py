@@ -1,40 +1,16 @@
-"""Operators that move elements: float32 and int8 against TFLite.
-
-A case draws shapes and options and describes one operator. TFLite's reference kernels run the file,
-onnxruntime the imported graph: int8 is real numbers there between rounding to the grid, so an
-integer kernel may differ by a step.
-"""
+"""Operators that move elements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+import tflite
 
-Case = Callable[[Any], Any]
-
-seeds = st.integers(0, 2**32 - 1)
-few = settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+from tests.tflite_cases.draw import Case, Draw, Spec, broadcast
 
 
-def _broadcast(d: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    whole = d.shape()
-    left = tuple(1 if d.size(0, 3) == 0 else n for n in whole)
-    right = tuple(1 if d.size(0, 3) == 0 else n for n in whole)
-    return left, right, np.broadcast_shapes(left, right)
-
-
-def reshape(d: Any) -> Any:
+def reshape(d: Draw) -> Spec:
     shape, grid = d.shape(3), d.grid()
     out = d.pick(((shape[2], shape[0] * shape[1]), (-1,), (shape[0], -1, 1)))
     made = np.zeros(shape).reshape(out).shape
@@ -44,7 +20,7 @@ def reshape(d: Any) -> Any:
     )
 
 
-def squeeze(d: Any) -> Any:
+def squeeze(d: Draw) -> Spec:
     shape, grid = (1, d.size(), 1, d.size(2)), d.grid()
     axes = d.pick(((), (0,), (0, 2), (-2,)))
     gone = [a % 4 for a in axes] or [i for i, n in enumerate(shape) if n == 1]
@@ -53,7 +29,7 @@ def squeeze(d: Any) -> Any:
     return d.spec((d.feed(shape, grid),), d.tensor(out, grid), "SqueezeOptions", options)
 
 
-def expand_dims(d: Any) -> Any:
+def expand_dims(d: Draw) -> Spec:
     shape, grid = d.shape(d.size(1, 3)), d.grid()
     axis = d.size(-len(shape) - 1, len(shape))
     out = np.expand_dims(np.zeros(shape), axis).shape
@@ -62,14 +38,14 @@ def expand_dims(d: Any) -> Any:
     )
 
 
-def transpose(d: Any) -> Any:
+def transpose(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     order = d.random.permutation(len(shape))
     out = tuple(shape[i] for i in order)
     return d.spec((d.feed(shape, grid), d.constant(order)), d.tensor(out, grid), "TransposeOptions")
 
 
-def concatenation(d: Any) -> Any:
+def concatenation(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     axis = d.size(0, len(shape) - 1)
     parts = [(*shape[:axis], d.size(), *shape[axis + 1 :]) for _ in range(d.size(2, 4))]
@@ -79,7 +55,7 @@ def concatenation(d: Any) -> Any:
     return d.spec(operands, d.tensor(out, grid), "ConcatenationOptions", options)
 
 
-def split(d: Any) -> Any:
+def split(d: Draw) -> Spec:
     shape, grid, count = list(d.shape()), d.grid(), d.size(1, 3)
     axis = d.size(0, len(shape) - 1)
     part = tuple(shape)
@@ -89,7 +65,7 @@ def split(d: Any) -> Any:
     return d.spec(operands, parts[0], "SplitOptions", {"NumSplits": count}, tuple(parts[1:]))
 
 
-def split_v(d: Any) -> Any:
+def split_v(d: Draw) -> Spec:
     shape, grid = list(d.shape()), d.grid()
     axis, sizes = d.size(0, len(shape) - 1), [d.size() for _ in range(d.size(2, 3))]
     parts = [d.tensor((*shape[:axis], n, *shape[axis + 1 :]), grid) for n in sizes]
@@ -100,7 +76,7 @@ def split_v(d: Any) -> Any:
     return d.spec(operands, parts[0], "SplitVOptions", options, tuple(parts[1:]))
 
 
-def slice_(d: Any) -> Any:
+def slice_(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     begins = [d.size(0, n - 1) for n in shape]
     sizes = [d.size(1, n - b) for n, b in zip(shape, begins, strict=True)]
@@ -109,7 +85,7 @@ def slice_(d: Any) -> Any:
     return d.spec(operands, d.tensor(tuple(sizes), grid), "SliceOptions")
 
 
-def strided_slice(d: Any) -> Any:
+def strided_slice(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     rank = len(shape)
     begins, ends, strides = [], [], []
@@ -136,7 +112,7 @@ def strided_slice(d: Any) -> Any:
     return d.spec(operands, d.tensor(out, grid), "StridedSliceOptions", options)
 
 
-def pack(d: Any) -> Any:
+def pack(d: Draw) -> Spec:
     shape, grid, count = d.shape(d.size(1, 3)), d.grid(), d.size(1, 3)
     axis = d.size(0, len(shape))
     out = (*shape[:axis], count, *shape[axis:])
@@ -145,7 +121,7 @@ def pack(d: Any) -> Any:
     return d.spec(operands, d.tensor(out, grid), "PackOptions", options)
 
 
-def unpack(d: Any) -> Any:
+def unpack(d: Draw) -> Spec:
     shape, grid = d.shape(d.size(2, 4)), d.grid()
     axis = d.size(0, len(shape) - 1)
     part = shape[:axis] + shape[axis + 1 :]
@@ -154,17 +130,50 @@ def unpack(d: Any) -> Any:
     return d.spec((d.feed(shape, grid),), parts[0], "UnpackOptions", options, tuple(parts[1:]))
 
 
-def gather(d: Any) -> Any:
+def gather(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     axis = d.size(0, len(shape) - 1)
-    picked = d.random.integers(0, shape[axis], d.shape(d.size(1, 2)))
-    out = (*shape[:axis], *picked.shape, *shape[axis + 1 :])
+    batches = d.size(0, axis)
+    inner = d.shape(d.size(1, 2) if batches == 0 else 1)
+    picked = d.random.integers(0, shape[axis], (*shape[:batches], *inner))
+    out = (*shape[:axis], *inner, *shape[axis + 1 :])
     operands = (d.feed(shape, grid), d.constant(picked))
-    return d.spec(operands, d.tensor(out, grid), "GatherOptions", {"Axis": axis})
+    options = {"Axis": axis, "BatchDims": batches}
+    return d.spec(operands, d.tensor(out, grid), "GatherOptions", options)
+
+
+def gather_nd(d: Draw) -> Spec:
+    shape, grid = d.shape(), d.grid()
+    depth, rows = d.size(1, len(shape)), d.shape(d.size(1, 2))
+    picked = np.stack([d.random.integers(0, n, rows) for n in shape[:depth]], axis=-1)
+    operands = (d.feed(shape, grid), d.constant(picked))
+    return d.spec(operands, d.tensor((*rows, *shape[depth:]), grid), "GatherNdOptions")
+
+
+def shape_(d: Draw) -> Spec:
+    shape = d.shape()
+    result = d.operand((len(shape),), dtype="int32")
+    return d.spec((d.feed(shape),), result, "ShapeOptions", {"OutType": tflite.TensorType.INT32})
+
+
+def rank(d: Draw) -> Spec:
+    return d.spec((d.feed(d.shape()),), d.operand((), dtype="int32"), "RankOptions")
+
+
+def fill(d: Draw) -> Spec:
+    out, grid = d.shape(), d.grid()
+    return d.spec((d.constant(out), d.feed((), grid)), d.tensor(out, grid), "FillOptions")
+
+
+def range_(d: Draw) -> Spec:
+    start, step, count = d.size(-9, 9), d.pick((-3, -1, 1, 2)), d.size(1, 9)
+    dtype = "float32" if d.dtype == "float32" else "int32"
+    operands = tuple(d.constant(n, dtype) for n in (start, start + step * count, step))
+    return d.spec(operands, d.operand((count,), dtype=dtype), "RangeOptions")
 
 
 def pad(value: bool) -> Case:
-    def case(d: Any) -> Any:
+    def case(d: Draw) -> Spec:
         shape, grid = d.shape(), d.grid()
         amounts = d.random.integers(0, 3, (len(shape), 2))
         out = tuple(n + a + b for n, (a, b) in zip(shape, amounts, strict=True))
@@ -183,7 +192,7 @@ def pad(value: bool) -> Case:
     return case
 
 
-def mirror_pad(d: Any) -> Any:
+def mirror_pad(d: Draw) -> Spec:
     shape, grid = tuple(d.size(3) for _ in range(d.size(1, 4))), d.grid()
     amounts = d.random.integers(0, 3, (len(shape), 2))
     out = tuple(n + a + b for n, (a, b) in zip(shape, amounts, strict=True))
@@ -191,20 +200,20 @@ def mirror_pad(d: Any) -> Any:
     return d.spec(operands, d.tensor(out, grid), "MirrorPadOptions", {"Mode": d.size(0, 1)})
 
 
-def tile(d: Any) -> Any:
+def tile(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     repeats = [d.size(1, 3) for _ in shape]
     out = tuple(n * r for n, r in zip(shape, repeats, strict=True))
     return d.spec((d.feed(shape, grid), d.constant(repeats)), d.tensor(out, grid), "TileOptions")
 
 
-def broadcast_to(d: Any) -> Any:
-    (shape, _, _), grid = _broadcast(d), d.grid()
+def broadcast_to(d: Draw) -> Spec:
+    (shape, _, _), grid = broadcast(d), d.grid()
     out = tuple(d.size() if n == 1 else n for n in shape)
     return d.spec((d.feed(shape, grid), d.constant(out)), d.tensor(out, grid), "BroadcastToOptions")
 
 
-def reverse(d: Any) -> Any:
+def reverse(d: Draw) -> Spec:
     shape, grid = d.shape(), d.grid()
     operands = (d.feed(shape, grid), d.constant([d.size(0, len(shape) - 1)]))
     return d.spec(operands, d.tensor(shape, grid), "ReverseV2Options")
@@ -214,39 +223,25 @@ CASES: dict[str, tuple[Case, float | None]] = {
     "BROADCAST_TO": (broadcast_to, 0),
     "CONCATENATION": (concatenation, 0),
     "EXPAND_DIMS": (expand_dims, 0),
+    "FILL": (fill, 0),
     "GATHER": (gather, 0),
+    "GATHER_ND": (gather_nd, 0),
     "MIRROR_PAD": (mirror_pad, 0),
     "PACK": (pack, 0),
     "PAD": (pad(value=False), 0),
     "PADV2": (pad(value=True), 0),
+    "RANGE": (range_, 0),
+    "RANK": (rank, 0),
     "RESHAPE": (reshape, 0),
-    "REVERSE_V2": (reverse, None),
+    "REVERSE_V2": (reverse, 0),
+    "SHAPE": (shape_, 0),
     "SLICE": (slice_, 0),
     "SPLIT": (split, 0),
     "SPLIT_V": (split_v, 0),
     "SQUEEZE": (squeeze, 0),
     "STRIDED_SLICE": (strided_slice, 0),
-    "TILE": (tile, None),
+    "TILE": (tile, 0),
     "TRANSPOSE": (transpose, 0),
     "UNPACK": (unpack, 0),
 }
 """A case, and by how many steps int8 may differ; None where TFLite has no int8 kernel to ask."""
-
-
-@pytest.mark.parametrize("name", CASES)
-@few
-@given(seeds)
-def test_float(check_tflite: Any, name: str, seed: int) -> None:
-    check_tflite(name, CASES[name][0], "float32", seed, 0)
-
-
-@pytest.mark.parametrize("name", [name for name, (_, steps) in CASES.items() if steps is not None])
-@few
-@given(seeds)
-def test_int8(check_tflite: Any, name: str, seed: int) -> None:
-    check_tflite(name, CASES[name][0], "int8", seed, CASES[name][1])
-
-
-@pytest.mark.parametrize("name", [name for name, (_, steps) in CASES.items() if steps is not None])
-def test_compiled_int8_has_the_bits_of_tflite(check_compiled: Any, name: str) -> None:
-    check_compiled(name, CASES[name][0], 7)

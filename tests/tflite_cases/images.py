@@ -1,32 +1,14 @@
-"""Layers, pools and what moves pixels: float32 and int8 against TFLite.
-
-A case draws shapes and options and describes one operator. TFLite's reference kernels run the file,
-onnxruntime the imported graph: int8 is real numbers there between rounding to the grid, so an
-integer kernel may differ by a step.
-"""
+"""Layers, pools and what moves pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
-Case = Callable[[Any], Any]
+from tests.tflite_cases.draw import Case, Draw, Spec
 
 ACTIVATIONS = (0, 1, 2, 3)
-
-seeds = st.integers(0, 2**32 - 1)
-few = settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 def _out(size: int, window: int, stride: int, same: bool) -> int:
@@ -42,7 +24,7 @@ def _window(d: Any, shape: tuple[int, ...]) -> tuple[dict[str, int], list[int], 
     return options, kernel, out
 
 
-def conv_2d(d: Any) -> Any:
+def conv_2d(d: Draw) -> Spec:
     shape = d.image()
     options, kernel, out = _window(d, shape)
     source, units = d.feed(shape), d.size(1, 6)
@@ -53,7 +35,7 @@ def conv_2d(d: Any) -> Any:
     return d.spec((source, weights, bias), result, "Conv2DOptions", options)
 
 
-def depthwise_conv_2d(d: Any) -> Any:
+def depthwise_conv_2d(d: Draw) -> Spec:
     shape = d.image()
     options, kernel, out = _window(d, shape)
     options["StrideW"] = options["StrideH"]
@@ -67,7 +49,7 @@ def depthwise_conv_2d(d: Any) -> Any:
     return d.spec((source, weights, bias), result, "DepthwiseConv2DOptions", options)
 
 
-def transpose_conv(d: Any) -> Any:
+def transpose_conv(d: Draw) -> Spec:
     shape = d.image(2)
     kernel, stride = [d.size(1, 4), d.size(1, 4)], d.size(1, 2)
     same = bool(d.size(0, 1))
@@ -83,7 +65,7 @@ def transpose_conv(d: Any) -> Any:
     return d.spec(operands, d.tensor(result), "TransposeConvOptions", options)
 
 
-def fully_connected(d: Any) -> Any:
+def fully_connected(d: Draw) -> Spec:
     rank, depth, units = d.pick((2, 3)), d.size(1, 9), d.size(1, 9)
     shape = (*d.shape(rank - 1), depth)
     source = d.feed(shape)
@@ -95,7 +77,7 @@ def fully_connected(d: Any) -> Any:
     return d.spec((source, weights, bias), result, "FullyConnectedOptions", options)
 
 
-def batch_matmul(d: Any) -> Any:
+def batch_matmul(d: Draw) -> Spec:
     batch, (n, k, m) = d.shape(d.size(1, 2)), d.shape(3)
     adjoint = bool(d.size(0, 1))
     right = (*batch, m, k) if adjoint else (*batch, k, m)
@@ -104,7 +86,7 @@ def batch_matmul(d: Any) -> Any:
     return d.spec(operands, d.tensor((*batch, n, m)), "BatchMatMulOptions", options)
 
 
-def pool(d: Any) -> Any:
+def pool(d: Draw) -> Spec:
     shape = d.image()
     options, kernel, out = _window(d, shape)
     options |= {"FilterHeight": kernel[0], "FilterWidth": kernel[1]}
@@ -116,7 +98,7 @@ def pool(d: Any) -> Any:
 
 
 def resize(table: str) -> Case:
-    def case(d: Any) -> Any:
+    def case(d: Draw) -> Spec:
         shape, grid, out = d.image(2), d.grid(), (d.size(1, 12), d.size(1, 12))
         options = d.pick(({}, {"AlignCorners": True}, {"HalfPixelCenters": True}))
         operands = (d.feed(shape, grid), d.constant(out))
@@ -125,7 +107,7 @@ def resize(table: str) -> Case:
     return case
 
 
-def depth_to_space(d: Any) -> Any:
+def depth_to_space(d: Draw) -> Spec:
     block, grid = d.size(1, 3), d.grid()
     n, h, w, c = d.image(1)
     operands = (d.feed((n, h, w, c * block * block), grid),)
@@ -133,7 +115,7 @@ def depth_to_space(d: Any) -> Any:
     return d.spec(operands, result, "DepthToSpaceOptions", {"BlockSize": block})
 
 
-def space_to_depth(d: Any) -> Any:
+def space_to_depth(d: Draw) -> Spec:
     block, grid = d.size(1, 3), d.grid()
     n, h, w, c = d.image(1)
     operands = (d.feed((n, h * block, w * block, c), grid),)
@@ -141,7 +123,7 @@ def space_to_depth(d: Any) -> Any:
     return d.spec(operands, result, "SpaceToDepthOptions", {"BlockSize": block})
 
 
-def space_to_batch(d: Any) -> Any:
+def space_to_batch(d: Draw) -> Spec:
     (n, h, w, c), blocks = d.image(1), [d.size(1, 3), d.size(1, 3)]
     pads = [[0, 0], [0, 0]]
     size = []
@@ -155,7 +137,7 @@ def space_to_batch(d: Any) -> Any:
     return d.spec(operands, result, "SpaceToBatchNDOptions")
 
 
-def batch_to_space(d: Any) -> Any:
+def batch_to_space(d: Draw) -> Spec:
     (n, h, w, c), blocks, grid = d.image(2), [d.size(1, 3), d.size(1, 3)], d.grid()
     crops = [[d.size(0, 1), 0], [0, d.size(0, 1)]]
     size = [length * b - sum(crop) for length, b, crop in zip((h, w), blocks, crops, strict=True)]
@@ -180,29 +162,3 @@ CASES: dict[str, tuple[Case, float | None]] = {
     "TRANSPOSE_CONV": (transpose_conv, 1),
 }
 """A case, and by how many steps int8 may differ; None where TFLite has no int8 kernel to ask."""
-
-
-@pytest.mark.parametrize("name", CASES)
-@few
-@given(seeds)
-def test_float(check_tflite: Any, name: str, seed: int) -> None:
-    check_tflite(name, CASES[name][0], "float32", seed, 0)
-
-
-@pytest.mark.parametrize("name", [name for name, (_, steps) in CASES.items() if steps is not None])
-@few
-@given(seeds)
-def test_int8(check_tflite: Any, name: str, seed: int) -> None:
-    check_tflite(name, CASES[name][0], "int8", seed, CASES[name][1])
-
-
-@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
-@few
-@given(seeds)
-def test_dynamic_range(check_tflite: Any, name: str, seed: int) -> None:
-    check_tflite(name, CASES[name][0], "float32", seed, 0, hybrid=True)
-
-
-@pytest.mark.parametrize("name", [name for name, (_, steps) in CASES.items() if steps is not None])
-def test_compiled_int8_has_the_bits_of_tflite(check_compiled: Any, name: str) -> None:
-    check_compiled(name, CASES[name][0], 7)
