@@ -15,6 +15,9 @@ import numpy as np
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.importers.tflite.file import Array, Operator, Subgraph, Tensor
 
+_CALLS = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
+"""Operators that run another graph, which may assign variables, too."""
+
 
 @dataclass(frozen=True, eq=False)
 class Variable:
@@ -132,6 +135,13 @@ def _initial_contents(model: Subgraph, graphs: Sequence[Subgraph]) -> dict[str, 
             )
         handles: dict[int | None, str] = {}
         for inner in graphs[index].operators:
+            if inner.name in _CALLS:
+                raise EdgecompError(
+                    Reason(
+                        f"graph {index}, called once to fill variables, has {inner.name}",
+                        fix="convert the model with constant initial states",
+                    )
+                )
             if inner.name == "VAR_HANDLE":
                 handles[inner.outputs[0]] = _shared_name(inner)
             elif inner.name == "ASSIGN_VARIABLE" and inner.inputs[0] in handles:
