@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecomp.graph import integer_limits as limits
+from edgecomp.graph.qdq import dequantization_of
 from edgecomp.graph.values import constant_input, dtype_of, is_constant
 
 Limit = Callable[[ir.Node], bool]
@@ -153,6 +154,18 @@ RULES: Mapping[str, Rule] = {
     "LessOrEqual": Rule(Role.ANSWER, variadic=True, chosen=False),
 }
 
+WIDE = frozenset(
+    {
+        *("Add", "ArgMax", "ArgMin", "AveragePool", "Concat", "Conv", "DepthToSpace", "Equal"),
+        *("Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater"),
+        *("GreaterOrEqual", "Less", "LessOrEqual", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad"),
+        *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Reshape", "Resize", "Slice"),
+        *("SpaceToDepth", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"),
+        *("ConvTranspose",),
+    }
+)
+"""Operators that have an integer meaning between int16 activations, too."""
+
 OWN_DOMAIN = "edgecomp"
 """The domain of operators of ours that stand for several of ONNX's."""
 
@@ -205,6 +218,9 @@ def why_float(node: ir.Node) -> str | None:
         return "it does not work on float32"
     if is_constant(data[0]) and not rule.variadic and rule.data is None:
         return "its input is constant"
+    kinds = {found.dtype for value in data if (found := dequantization_of(value)) is not None}
+    if "int16" in kinds and node.op_type not in WIDE:
+        return f"there is no integer {node.op_type} of int16"
     failed = [limit for limit in rule.limits if not limit(node)]
     return str(failed[0].__doc__) if failed else None
 

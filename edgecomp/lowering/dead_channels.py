@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgecomp.graph.values import constant_of, dtype_of, shape_of
-from edgecomp.lowering.fixed_point import Multiplier, multiply
+from edgecomp.lowering.fixed_point import LIMITS, Multiplier, multiply
 from edgecomp.lowering.integer_group import DOMAIN, add_constant
 from edgecomp.lowering.lowered import int_list, int_of, multiplier_of
 from edgecomp.model import Model
@@ -139,7 +139,8 @@ def _mapped(node: ir.Node, content: Integers) -> Integers:
         return content
     count = int(np.prod(shape_of(_source(node))[2:])) if node.op_type == "Mean" else 1
     centred = (content - int_of(node, "input_zero_point")) * count
-    return np.clip(multiply(centred, multiplier_of(node)) + int_of(node, "zero_point"), -128, 127)
+    limits = LIMITS[dtype_of(node.outputs[0])]
+    return np.clip(multiply(centred, multiplier_of(node)) + int_of(node, "zero_point"), *limits)
 
 
 def _moved_axis(node: ir.Node, axis: int) -> int | None:

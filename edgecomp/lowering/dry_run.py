@@ -18,7 +18,7 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import activation_inputs, fused_activation, why_float
 from edgecomp.lowering.integer import lower_integer
-from edgecomp.lowering.integer_group import is_int8
+from edgecomp.lowering.integer_group import is_activation
 from edgecomp.lowering.lower import RESHAPES, lower
 from edgecomp.model import Model
 from edgecomp.program import Program
@@ -107,4 +107,4 @@ def _fault(quantization: Quantization | None) -> str:
         return "is not quantized"
     if not quantization.per_tensor:
         return "has several scales"
-    return "" if is_int8(quantization) else f"is {quantization.dtype}, not int8"
+    return "" if is_activation(quantization) else f"is {quantization.dtype}, not int8 or int16"

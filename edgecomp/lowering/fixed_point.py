@@ -7,10 +7,15 @@ Integer-Arithmetic-Only Inference", CVPR 2018, section 2.2, and the TFLite speci
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+
+LIMITS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "int16": (-(2**15), 2**15 - 1)}
+"""The least and the largest number of each type activations have."""
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,12 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import (
     Role,
-    Rule,
     activation_inputs,
     fused_activation,
     rule_of,
     why_float,
 )
-from edgecomp.lowering.integer_builders import WIDE, builder_of
+from edgecomp.lowering.integer_builders import builder_of
 from edgecomp.lowering.integer_chain import chain_table
 from edgecomp.lowering.integer_edges import strip_input, strip_output, strip_state
 from edgecomp.lowering.integer_group import (
@@ -41,7 +40,6 @@ from edgecomp.lowering.integer_group import (
     integer_node,
     is_activation,
     is_int8,
-    is_int16,
     requantized,
 )
 from edgecomp.lowering.integer_prepare import prepare
@@ -88,10 +86,10 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     rule = rule_of(node)
     operands = [_operand(value) for value in activation_inputs(node)]
     found = tuple(operand for operand in operands if operand is not None)
-    narrow = all(is_int8(operand.quantization) for operand in found)
-    if rule is not None and rule.role is Role.ANSWER:
-        if not narrow or None in operands:
-            return None
+    types = {operand.quantization.dtype for operand in found}
+    if rule is None or None in operands or len(types) != 1:
+        return None
+    if rule.role is Role.ANSWER:
         return Group(graph, node, None, found, found[0].quantization, node)
     activation = fused_activation(node)
     tail = (activation or node).outputs[0]
@@ -99,25 +97,10 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     if quantizer is None and activation is not None:
         activation, quantizer = None, requantizer_of(node.outputs[0])
     result = None if quantizer is None else quantization_of(quantizer)
-    if quantizer is None or result is None or None in operands:
+    if quantizer is None or result is None or not is_activation(result):
         return None
-    if not (narrow and is_int8(result)) and not _is_wide(node, rule, found, result):
-        return None
-    return Group(graph, node, activation, found, result, quantizer)
-
-
-def _is_wide(
-    node: ir.Node, rule: Rule | None, operands: Sequence[Operand], result: Quantization
-) -> bool:
-    """Whether the integer operator is known for int16: with weights, or moving on one grid."""
-    if node.op_type not in WIDE or not is_int16(result):
-        return False
-    moves = rule is not None and rule.role is Role.SAME_SCALE
-    if not moves and len(operands) > 1:
-        return False
-    return all(
-        is_int16(operand.quantization) and (not moves or operand.quantization.same_as(result))
-        for operand in operands
+    return (
+        Group(graph, node, activation, found, result, quantizer) if result.dtype in types else None
     )
 
 
@@ -146,11 +129,13 @@ def _lower_requantize(graph: ir.Graph, node: ir.Node) -> None:
     if _changes_sign(value, result):
         _flip(graph, node)
         return
-    if result is None or not is_int8(result):
+    if result is None or not is_activation(result):
         return
-    if value is not None and source is None and (chain := chain_table(graph, value, result)):
-        _take_over(graph, chain, node)
-    if source is None or not is_int8(source.quantization) or source.value.is_initializer():
+    if source is None and value is not None and is_int8(result):
+        chain = chain_table(graph, value, result)
+        if chain is not None:
+            _take_over(graph, chain, node)
+    if source is None or source.value.is_initializer():
         return
     name = node.name or ""
     _take_over(graph, requantized(source.value, source.quantization, result, name), node)

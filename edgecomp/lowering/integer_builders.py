@@ -68,28 +68,6 @@ BUILDERS: Mapping[str, Builder] = {
 }
 
 
-WIDE = frozenset(
-    {
-        "Concat",
-        "Conv",
-        "DepthToSpace",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Gemm",
-        "MatMul",
-        "Reshape",
-        "Slice",
-        "SpaceToDepth",
-        "Squeeze",
-        "Tile",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-"""Operators whose builders take int16 activations too: with int8 weights, or to move them."""
-
-
 def builder_of(node: ir.Node) -> Builder:
     """The builder for `node`; a MatMul of two activations has another than one with weights."""
     if node.op_type == "MatMul":

@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from edgecomp.graph.qdq import Quantization, is_dequantize, quantization_of, requantizer_of
 from edgecomp.graph.values import dtype_of, shape_of
-from edgecomp.lowering.integer_group import is_activation, is_int8
+from edgecomp.lowering.fixed_point import LIMITS
+from edgecomp.lowering.integer_group import is_activation
 from edgecomp.model import State
 from edgecomp_runtime.manifest import TensorSpec
 
@@ -65,11 +66,11 @@ def strip_state(graph: ir.Graph, state: State) -> State:
     if quantizer is None or dequantizer is None:
         return state
     grid, other = quantization_of(quantizer), quantization_of(dequantizer)
-    if grid is None or other is None or not is_int8(grid) or not grid.same_as(other):
+    if grid is None or other is None or not is_activation(grid) or not grid.same_as(other):
         return state
     given = strip_output(graph, TensorSpec(state.output, shape_of(after), dtype_of(after)))
     if given.scale is None:
         return state
     strip_input(graph, TensorSpec(state.input, shape_of(before), dtype_of(before)))
     steps = np.rint(state.initial / np.float32(grid.scale)) + int(grid.zero_point)
-    return replace(state, initial=np.clip(steps, -128, 127).astype(np.int8))
+    return replace(state, initial=np.clip(steps, *LIMITS[grid.dtype]).astype(grid.dtype))

@@ -14,7 +14,7 @@ from edgecomp.graph.edit import register_constant
 from edgecomp.graph.qdq import Quantization
 from edgecomp.graph.values import constant_input, constant_of, shape_of
 from edgecomp.lowering import multipliers
-from edgecomp.lowering.fixed_point import quantize_value
+from edgecomp.lowering.fixed_point import LIMITS, quantize_value
 
 DOMAIN = "edgecomp.integer"
 
@@ -24,15 +24,9 @@ def is_int8(quantization: Quantization | None) -> bool:
     return quantization is not None and quantization.dtype == "int8" and quantization.per_tensor
 
 
-def is_int16(quantization: Quantization | None) -> bool:
-    """Whether the tensor is int16 with one scale and zero point 0, as beside int8 weights."""
-    wide = quantization is not None and quantization.dtype == "int16" and quantization.per_tensor
-    return wide and quantization is not None and not quantization.zero_point.any()
-
-
 def is_activation(quantization: Quantization | None) -> bool:
-    """Whether integer operators take tensors of this quantization."""
-    return is_int8(quantization) or is_int16(quantization)
+    """Whether integer operators take tensors of this quantization: int8 or int16, one scale."""
+    return quantization is not None and quantization.dtype in LIMITS and quantization.per_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +85,13 @@ class Group:
         return int(self.result.zero_point)
 
     def limits(self) -> tuple[int, int]:
-        """The clamp of the output in its own steps: int8's range or the activation's."""
+        """The clamp of the output in its own steps: its type's range or the activation's."""
         return clamp_of(self.activation, self.result)
 
 
 def clamp_of(activation: ir.Node | None, result: Quantization) -> tuple[int, int]:
     """The range of outputs after `activation` (Relu, Clip or None)."""
-    low, high = (-128, 127) if result.dtype == "int8" else (-(2**15), 2**15 - 1)
+    low, high = LIMITS[result.dtype]
     if activation is None:
         return low, high
     least: npt.NDArray[Any] | None = np.zeros(())
@@ -142,7 +136,7 @@ def integer_node(
 def requantized(
     value: ir.Value, source: Quantization, result: Quantization, name: str
 ) -> list[ir.Node]:
-    """Nodes that bring `value` to another grid; a plain Identity when the grids are equal."""
+    """Nodes that bring `value` to another grid or type; an Identity when these are equal."""
     if source.same_as(result):
         return [integer_node("Identity", [value], name, "Identity", domain="")]
     multiplier = multipliers.requantize_multiplier(
@@ -154,7 +148,9 @@ def requantized(
         "shift": multiplier.shift,
         "zero_point": int(result.zero_point),
     }
-    return [integer_node("Requantize", [value], name, "Requantize", attributes)]
+    node = integer_node("Requantize", [value], name, "Requantize", attributes)
+    node.outputs[0].type = ir.TensorType(ir.DataType.from_numpy(np.dtype(result.dtype)))
+    return [node]
 
 
 def reshape_node(graph: ir.Graph, x: ir.Value, shape: tuple[int, ...], name: str) -> ir.Node:

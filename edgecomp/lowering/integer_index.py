@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from edgecomp.graph.qdq import quantized_constant
 from edgecomp.graph.values import constant_input, constant_of, input_at, shape_of
-from edgecomp.lowering.fixed_point import quantize_value
+from edgecomp.lowering.fixed_point import LIMITS, quantize_value
 from edgecomp.lowering.integer_group import Group, add_constant, integer_node, reshape_node
 from edgecomp.lowering.integer_moves import on_own_grid
 from edgecomp.lowering.kernels.indexing import Walk, find_walk
@@ -161,7 +161,8 @@ def _border_value(group: Group) -> int | None:
         return None
     real = float(content.reshape(-1)[0])
     bounded = min(max(real, -1e6 * float(x.scale)), 1e6 * float(x.scale))
-    return min(max(quantize_value(bounded, float(x.scale), x.zero_point), -128), 127)
+    low, high = LIMITS[x.quantization.dtype]
+    return min(max(quantize_value(bounded, float(x.scale), x.zero_point), low), high)
 
 
 def expand(group: Group) -> list[ir.Node] | None:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecomp.graph.qdq import quantization_of
-from edgecomp.graph.values import constant_input
-from edgecomp.lowering.integer_group import DOMAIN
+from edgecomp.graph.values import constant_input, dtype_of
+from edgecomp.lowering.integer_group import DOMAIN, is_activation
 from edgecomp.lowering.kernels import conv, elementwise, pool, resize, transpose_conv
 from edgecomp.lowering.kernels.softmax import softmax
 from edgecomp.lowering.kernels_of_moves import INDEXED, MOVEMENT
@@ -18,6 +18,7 @@ from edgecomp.lowering.kernels_of_reductions import REDUCTIONS
 from edgecomp.lowering.lowered import (
     Lowered,
     binary_scales,
+    element_type,
     image_shape,
     input_shape,
     int_list,
@@ -76,7 +77,7 @@ def _sum(node: ir.Node) -> Lowered:
         input_shape(node), input_shape(node, 1), binary_scales(node), subtract
     )
     func = elementwise.add(work.a, work.b, work.scales, subtract)
-    return Lowered(func, "elementwise", work=work)
+    return Lowered(func, "elementwise", work=work if work.scales.element == "int8" else None)
 
 
 def _product(node: ir.Node) -> Lowered:
@@ -98,18 +99,19 @@ def _pool_shape(node: ir.Node) -> pool.PoolShape:
 
 
 def _max_pool(node: ir.Node) -> Lowered:
-    return Lowered(pool.max_pool(_pool_shape(node), -128, 127), "pool2d")
+    return Lowered(pool.max_pool(_pool_shape(node), dtype=element_type(node)), "pool2d")
 
 
 def _average_pool(node: ir.Node) -> Lowered:
-    return Lowered(pool.average_pool(_pool_shape(node), -128, 127), "pool2d")
+    return Lowered(pool.average_pool(_pool_shape(node), dtype=element_type(node)), "pool2d")
 
 
 def _mean(node: ir.Node) -> Lowered:
     zero_points = (int_of(node, "input_zero_point"), int_of(node, "zero_point"))
     work = pool.MeanWork(image_shape(input_shape(node)), *zero_points, multiplier_of(node))
-    func = pool.mean(work.shape, *zero_points, work.multiplier)
-    return Lowered(func, "pool2d", work=work)
+    element = element_type(node)
+    func = pool.mean(work, element)
+    return Lowered(func, "pool2d", work=work if element == "int8" else None)
 
 
 def _softmax(node: ir.Node) -> Lowered:
@@ -128,6 +130,7 @@ def _requantize(node: ir.Node) -> Lowered:
         int_of(node, "input_zero_point"),
         multiplier_of(node),
         int_of(node, "zero_point"),
+        (element_type(node), dtype_of(node.outputs[0])),
     )
     return Lowered(func, "elementwise")
 
@@ -136,7 +139,10 @@ def _quantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
     func = elementwise.quantize(
-        input_shape(node), float(quantization.scale), int(quantization.zero_point)
+        input_shape(node),
+        float(quantization.scale),
+        int(quantization.zero_point),
+        quantization.dtype,
     )
     return Lowered(func, "elementwise", inputs=(0,))
 
@@ -145,7 +151,10 @@ def _dequantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
     func = elementwise.dequantize(
-        input_shape(node), float(quantization.scale), int(quantization.zero_point)
+        input_shape(node),
+        float(quantization.scale),
+        int(quantization.zero_point),
+        quantization.dtype,
     )
     return Lowered(func, "elementwise", inputs=(0,))
 
@@ -173,7 +182,7 @@ def _resize_linear(node: ir.Node) -> Lowered:
     corners, half = bool(int_of(node, "align_corners")), bool(int_of(node, "half_pixel"))
     rows = resize.Interpolation(shape[1], out[1], corners, half)
     columns = resize.Interpolation(shape[2], out[2], corners, half)
-    return Lowered(resize.bilinear(shape, rows, columns), "elementwise")
+    return Lowered(resize.bilinear(shape, rows, columns, element_type(node)), "elementwise")
 
 
 INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {
@@ -198,17 +207,16 @@ INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {
 """Nodes of `edgecomp.integer`."""
 
 
-def _is_int8_edge(node: ir.Node) -> bool:
-    """Whether a QuantizeLinear or DequantizeLinear is between float32 and int8, one scale."""
-    quantization = quantization_of(node)
-    return quantization is not None and quantization.per_tensor and quantization.dtype == "int8"
+def _is_edge(node: ir.Node) -> bool:
+    """Whether a QuantizeLinear or DequantizeLinear is between float32 and an activation."""
+    return is_activation(quantization_of(node))
 
 
 def lower_node(node: ir.Node) -> Lowered | None:
     """The kernel of `node`; None when it is an operator for the float path."""
     if node.domain == DOMAIN:
         return INTEGER[node.op_type](node)
-    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and _is_int8_edge(node):
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear") and _is_edge(node):
         return _quantize(node) if node.op_type == "QuantizeLinear" else _dequantize(node)
     if node.op_type in MOVEMENT and constant_input(node, 0) is None:
         return MOVEMENT[node.op_type](node)

@@ -202,7 +202,13 @@ def binary(group: Group) -> list[ir.Node] | None:
         inputs = (Multiplier(0, 0), Multiplier(0, 0))
         output = multipliers.mul_multiplier(left.scale, right.scale, group.result.scale)
     else:
-        both = multipliers.add_multipliers(left.scale, right.scale, group.result.scale)
+        wide = group.result.dtype == "int16"
+        both = multipliers.add_multipliers(
+            left.scale,
+            right.scale,
+            group.result.scale,
+            multipliers.WIDE_ADD_LEFT_SHIFT if wide else multipliers.ADD_LEFT_SHIFT,
+        )
         inputs, output = both.inputs, both.output
     low, high = group.limits()
     attributes = {

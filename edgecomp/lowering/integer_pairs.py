@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgecomp.graph.values import constant_of, shape_of
 from edgecomp.lowering import multipliers
-from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.fixed_point import LIMITS, Multiplier
 from edgecomp.lowering.integer_group import (
     Group,
     Operand,
@@ -111,7 +111,9 @@ def _constant_on_grid(group: Group, operand: Operand) -> ir.Value | None:
     real = operand.quantization.dequantize(content).astype(np.float64)
     steps = np.rint(real / float(group.result.scale)) + group.zero_point
     name = f"{operand.value.name} requantized"
-    return add_constant(group.graph, name, np.clip(steps, -128, 127).astype(np.int8))
+    return add_constant(
+        group.graph, name, np.clip(steps, *LIMITS[group.result.dtype]).astype(group.result.dtype)
+    )
 
 
 def extreme(group: Group) -> list[ir.Node]:
@@ -140,10 +142,7 @@ def select(group: Group) -> list[ir.Node]:
     inputs = [full_rank(group, condition), *values]
     name = group.node.name or "Where"
     node = integer_node("Select", inputs, name, group.label)
-    node.outputs[0].shape, node.outputs[0].type = (
-        group.output.shape,
-        ir.TensorType(ir.DataType.INT8),
-    )
+    node.outputs[0].shape, node.outputs[0].type = group.output.shape, values[0].type
     return [*nodes, node]
 
 

@@ -19,6 +19,7 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import OWN_DOMAIN
 from edgecomp.graph.values import constant_input, is_constant, shape_of
+from edgecomp.lowering.integer_group import is_activation
 
 # Their outputs are elements of their first input, so its scale is theirs.
 MOVES = frozenset(
@@ -45,23 +46,18 @@ def prepare(graph: ir.Graph) -> None:
         if node.domain == "" and node.op_type in _FUSIONS:
             _FUSIONS[node.op_type](graph, node)
     for node in list(graph):
-        if node.domain == "" and node.op_type == "Split" and _reads_int8(node):
+        if node.domain == "" and node.op_type == "Split" and _reads_activation(node):
             _split_to_slices(graph, node)
     for node in list(graph):
-        if node.domain == "" and node.op_type in MOVES and _reads_int8(node):
+        if node.domain == "" and node.op_type in MOVES and _reads_activation(node):
             _quantize_result(graph, node)
 
 
-def _reads_int8(node: ir.Node) -> bool:
+def _reads_activation(node: ir.Node) -> bool:
     """Whether the first input is a dequantized activation with one scale."""
     quantization = dequantization_of(node.inputs[0])
     known = is_constant(quantized_source(node.inputs[0]))
-    return (
-        quantization is not None
-        and quantization.dtype == "int8"
-        and quantization.per_tensor
-        and not known
-    )
+    return is_activation(quantization) and not known
 
 
 def _split_to_slices(graph: ir.Graph, node: ir.Node) -> None:
@@ -143,7 +139,7 @@ def _reciprocal_root(graph: ir.Graph, node: ir.Node) -> None:
     """Sqrt, then Reciprocal, between DequantizeLinear and QuantizeLinear."""
     root = node.inputs[0]
     producer = None if root is None else root.producer()
-    if producer is None or producer.op_type != "Sqrt" or not _reads_int8(producer):
+    if producer is None or producer.op_type != "Sqrt" or not _reads_activation(producer):
         return
     if _only_reader_quantizes(node.outputs[0]):
         _fuse(graph, node, "Rsqrt", list(producer.inputs))

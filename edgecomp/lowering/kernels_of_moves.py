@@ -62,7 +62,7 @@ def _pad(node: ir.Node) -> Lowered:
 
 def _select(node: ir.Node) -> Lowered:
     shapes = (input_shape(node, 0), input_shape(node, 1), input_shape(node, 2))
-    return Lowered(indexing.select(*shapes, "int8"), "elementwise")
+    return Lowered(indexing.select(*shapes, dtype_of(node.outputs[0])), "elementwise")
 
 
 def _depth_to_space(node: ir.Node) -> Lowered:

@@ -12,6 +12,7 @@ from edgecomp.lowering.kernels.matmul import batch_matmul
 from edgecomp.lowering.lowered import (
     Lowered,
     binary_scales,
+    element_type,
     input_shape,
     output_shape,
 )
@@ -28,7 +29,8 @@ RELATIONS = {
 def _extreme(node: ir.Node) -> Lowered:
     largest = node.op_type == "Max"
     return Lowered(
-        comparison.extreme(input_shape(node), input_shape(node, 1), largest), "elementwise"
+        comparison.extreme(input_shape(node), input_shape(node, 1), largest, element_type(node)),
+        "elementwise",
     )
 
 
@@ -40,6 +42,7 @@ def _compare(node: ir.Node) -> Lowered:
         RELATIONS[node.op_type],
         scales.zero_points,
         scales.inputs,
+        scales.element,
     )
     return Lowered(func, "elementwise")
 
@@ -71,14 +74,7 @@ def _parametric_relu(node: ir.Node) -> Lowered:
 def _matmul(node: ir.Node) -> Lowered:
     scales = binary_scales(node)
     left, right = input_shape(node), input_shape(node, 1)
-    func = batch_matmul(
-        left,
-        right,
-        scales.zero_points,
-        scales.output,
-        scales.zero_point,
-        (scales.low, scales.high),
-    )
+    func = batch_matmul(left, right, scales)
     return Lowered(func, "matmul", int(np.prod(output_shape(node))) * left[-1])
 
 

@@ -9,7 +9,14 @@ import onnx_ir as ir
 
 from edgecomp.lowering.kernels import reduction
 from edgecomp.lowering.kernels.softmax import log_softmax
-from edgecomp.lowering.lowered import Lowered, input_shape, int_list, int_of, multiplier_of
+from edgecomp.lowering.lowered import (
+    Lowered,
+    element_type,
+    input_shape,
+    int_list,
+    int_of,
+    multiplier_of,
+)
 
 
 def _total(node: ir.Node) -> Lowered:
@@ -19,13 +26,16 @@ def _total(node: ir.Node) -> Lowered:
         int_of(node, "input_zero_point"),
         multiplier_of(node),
         int_of(node, "zero_point"),
+        element_type(node),
     )
     return Lowered(func, "reduce")
 
 
 def _extreme(node: ir.Node) -> Lowered:
     largest = node.op_type == "ReduceMax"
-    func = reduction.extreme_over(input_shape(node), int_list(node, "axes"), largest)
+    func = reduction.extreme_over(
+        input_shape(node), int_list(node, "axes"), largest, element_type(node)
+    )
     return Lowered(func, "reduce")
 
 
@@ -33,7 +43,7 @@ def _index_of_extreme(node: ir.Node) -> Lowered:
     shape, axis = input_shape(node), int_of(node, "axis")
     outer, inner = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
     largest, last = node.op_type == "ArgMax", bool(int_of(node, "last"))
-    func = reduction.index_of_extreme(outer, shape[axis], inner, largest, last)
+    func = reduction.index_of_extreme(outer, shape[axis], inner, largest, last, element_type(node))
     return Lowered(func, "reduce_extern")
 
 

@@ -94,4 +94,5 @@ def binary_scales(node: ir.Node) -> BinaryScales:
         int_of(node, "zero_point"),
         int_of(node, "low"),
         int_of(node, "high"),
+        element_type(node),
     )

@@ -19,8 +19,10 @@ from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 
 Scale = float | np.float32 | npt.NDArray[np.float32]
 
-# Head-room the inputs of an addition are given before they are brought to a common scale.
+# Head-room the int8 inputs of an addition are given before they are brought to a common scale.
 ADD_LEFT_SHIFT = 20
+# The same of int16 inputs.
+WIDE_ADD_LEFT_SHIFT = 15
 # The same for a difference that is squared.
 SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
@@ -31,7 +33,7 @@ class SumMultipliers:
 
     Attributes:
         inputs: of the two operands, each at most 1/2.
-        output: of their sum, which carries `ADD_LEFT_SHIFT` extra bits.
+        output: of their sum, which carries as many extra bits as its inputs.
     """
 
     inputs: tuple[Multiplier, Multiplier]
@@ -57,7 +59,9 @@ def dense_multiplier(source: Scale, weights: Scale, result: Scale) -> Multiplier
     return quantize_multiplier(float(product) / _double(result))
 
 
-def add_multipliers(left: Scale, right: Scale, result: Scale) -> SumMultipliers:
+def add_multipliers(
+    left: Scale, right: Scale, result: Scale, left_shift: int = ADD_LEFT_SHIFT
+) -> SumMultipliers:
     """Of an addition or subtraction: quotients in double by twice the larger input scale."""
     twice_largest = 2 * max(_double(left), _double(right))
     return SumMultipliers(
@@ -65,7 +69,7 @@ def add_multipliers(left: Scale, right: Scale, result: Scale) -> SumMultipliers:
             quantize_multiplier(_double(left) / twice_largest),
             quantize_multiplier(_double(right) / twice_largest),
         ),
-        output=quantize_multiplier(twice_largest / ((1 << ADD_LEFT_SHIFT) * _double(result))),
+        output=quantize_multiplier(twice_largest / ((1 << left_shift) * _double(result))),
     )
 
 

@@ -16,7 +16,7 @@ from edgecomp.lowering.fixed_point import Multiplier, quantize_value
 from edgecomp.lowering.kernels.common import broadcast_shape
 from edgecomp.lowering.kernels.elementwise import BinaryScales, add, multiply, requantize
 from edgecomp.lowering.kernels.movement import concat
-from edgecomp.lowering.kernels.pool import PoolShape, average_pool, max_pool, mean
+from edgecomp.lowering.kernels.pool import MeanWork, PoolShape, average_pool, max_pool, mean
 from edgecomp.lowering.kernels.softmax import softmax
 from edgecomp.lowering.multipliers import (
     add_multipliers,
@@ -171,7 +171,7 @@ def _pool_trial(
     pads = (before[0], before[1], after[0], after[1])
     shape = PoolShape(image, kernel, strides, pads, (out[0], out[1]))
     pool = max_pool if name == "MAX_POOL_2D" else average_pool
-    return Trial(pool(shape, *_limits(activation, grid)), "pool2d", op, _int8(seed, image))
+    return Trial(pool(shape, _limits(activation, grid)), "pool2d", op, _int8(seed, image))
 
 
 @pytest.mark.parametrize("name", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
@@ -209,7 +209,7 @@ def _mean_trial(
         {"KeepDims": True},
     )
     factor = mean_multiplier(source[0], result[0], image[1] * image[2])
-    func = mean(image, source[1], result[1], factor)
+    func = mean(MeanWork(image, source[1], result[1], factor))
     return Trial(func, "pool2d", op, _int8(seed, image))
 
 

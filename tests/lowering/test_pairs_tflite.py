@@ -196,7 +196,9 @@ def test_batch_matmul(
             {"AdjY": adjoint},
         )
         factor = multipliers.dense_multiplier(left[0], right[0], result[0])
-        func = batch_matmul(a, b, (left[1], right[1]), factor, result[1])
+        none = Multiplier(0, 0)
+        scales = BinaryScales((left[1], right[1]), (none, none), factor, result[1], -128, 127)
+        func = batch_matmul(a, b, scales)
         x, y = _int8(seed, a, stored)
         trials.append((trial(func, "matmul", op, (x, y)), y.swapaxes(-1, -2) if adjoint else y))
     kernels = compile_kernels([(one.func, one.schedule_as) for one, _ in trials])

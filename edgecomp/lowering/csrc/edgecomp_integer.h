@@ -57,4 +57,9 @@ EC_INLINE int32_t ec_rounded_mean(int32_t sum, int32_t count) {
   return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
+/* The same of a 64-bit sum, |sum| < 2^62, whose mean fits 32 bits. */
+EC_INLINE int32_t ec_rounded_mean_wide(int64_t sum, int32_t count) {
+  return (int32_t)(sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count);
+}
+
 #endif

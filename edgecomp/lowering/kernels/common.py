@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import te, tirx
 
-from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.fixed_point import LIMITS, Multiplier
+
+
+SUM_TYPES: Mapping[str, str] = {"int8": "int32", "int16": "int64"}
+"""What products of activations of each type are added up in."""
 
 
 def requantize(accumulator: Any, multiplier: Any, shift: Any, only_down: bool) -> Any:
-    """int32 `accumulator` times a fixed-point multiplier; `only_down` when every shift is <= 0."""
+    """`accumulator` times a fixed-point multiplier, as int32: with the roundings of its own width.
+
+    Args:
+        accumulator: int32, or int64 as sums of int16 products are.
+        multiplier, shift: one multiplier, or one for the channel.
+        only_down: whether every shift is <= 0.
+    """
+    if str(accumulator.ty.dtype) == "int64":
+        return tirx.call_extern("int32", "ec_multiply_wide", accumulator, multiplier, shift)
     function = "ec_multiply_down" if only_down else "ec_multiply"
     return tirx.call_extern("int32", function, accumulator, multiplier, shift)
 
 
-def to_int8(value: Any, zero_point: int, low: int, high: int) -> Any:
-    """int32 `value` plus the zero point, clamped to [low, high], as int8."""
-    return tirx.call_extern("int32", "ec_clamp", value + zero_point, low, high).astype("int8")
+def to_element(
+    value: Any, zero_point: int, limits: tuple[int, int] | None = None, element: str = "int8"
+) -> Any:
+    """int32 `value` plus the zero point, clamped to `limits` (the type's own), as int8 or int16."""
+    low, high = LIMITS[element] if limits is None else limits
+    return tirx.call_extern("int32", "ec_clamp", value + zero_point, low, high).astype(element)
 
 
 def padded(x: Any, pads: tuple[int, int, int, int], value: int) -> Any:
@@ -55,5 +71,5 @@ def widened(tensor: Any, index: tuple[Any, ...]) -> Any:
 
 
 def scaled(value: Any, multiplier: Multiplier) -> Any:
-    """int32 `value` times a constant fixed-point multiplier."""
+    """`value` times a constant fixed-point multiplier."""
     return requantize(value, multiplier.mantissa, multiplier.shift, multiplier.shift <= 0)

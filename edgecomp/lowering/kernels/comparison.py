@@ -1,4 +1,4 @@
-"""Element-by-element operators on two int8 tensors that compare, divide or choose a slope."""
+"""Element-by-element operators on two tensors that compare, divide or choose a slope."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import Multiplier
-from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_int8, widened
+from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_element, widened
 from edgecomp.lowering.kernels.elementwise import BinaryScales
 
 # Head-room the inputs of a comparison are given before they are brought to a common scale.
@@ -16,17 +16,17 @@ COMPARISON_LEFT_SHIFT = 8
 SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
-def _operands(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Any, Any]:
-    return te.placeholder(a, "int8", name="x"), te.placeholder(b, "int8", name="y")
+def _operands(a: tuple[int, ...], b: tuple[int, ...], element: str = "int8") -> tuple[Any, Any]:
+    return te.placeholder(a, element, name="x"), te.placeholder(b, element, name="y")
 
 
-def extreme(a: tuple[int, ...], b: tuple[int, ...], largest: bool) -> Any:
-    """a, b -> out, the larger (or the smaller) of two int8 on one grid, with broadcasting."""
-    x, y = _operands(a, b)
+def extreme(a: tuple[int, ...], b: tuple[int, ...], largest: bool, dtype: str = "int8") -> Any:
+    """a, b -> out, the larger (or the smaller) of two integers on one grid, with broadcasting."""
+    x, y = _operands(a, b, dtype)
     pick = te.max if largest else te.min
 
     def element(*index: Any) -> Any:
-        return pick(widened(x, index), widened(y, index)).astype("int8")
+        return pick(widened(x, index), widened(y, index)).astype(dtype)
 
     return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
 
@@ -37,9 +37,10 @@ def compare(
     relation: str,
     zero_points: tuple[int, int],
     multipliers: tuple[Multiplier, Multiplier],
+    dtype: str = "int8",
 ) -> Any:
     """a, b -> bool out: `relation` ("==", "<", "<=", ">", ">=") of the rescaled values."""
-    x, y = _operands(a, b)
+    x, y = _operands(a, b, dtype)
     relations = {
         "==": lambda p, q: p == q,
         "<": lambda p, q: p < q,
@@ -70,7 +71,7 @@ def squared_difference(a: tuple[int, ...], b: tuple[int, ...], scales: BinarySca
     def element(*index: Any) -> Any:
         difference = term(widened(x, index), 0) - term(widened(y, index), 1)
         square = scaled(difference * difference, scales.output)
-        return to_int8(square, scales.zero_point, scales.low, scales.high)
+        return scales.placed(square)
 
     return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
 
@@ -88,7 +89,7 @@ def divide(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> Any:
             scales.output.mantissa,
             scales.output.shift,
         )
-        return to_int8(quotient, scales.zero_point, scales.low, scales.high)
+        return scales.placed(quotient)
 
     return te.create_prim_func([x, y, te.compute(broadcast_shape(a, b), element, name="out")])
 
@@ -108,7 +109,7 @@ def parametric_relu(
         value = widened(x, index) - zero_points[0]
         steep = value * (widened(alpha, index) - zero_points[1])
         picked = tirx.Select(value >= 0, scaled(value, identity), scaled(steep, product))
-        return to_int8(picked, zero_point, -128, 127)
+        return to_element(picked, zero_point)
 
     out = te.compute(broadcast_shape(a, slope), element, name="out")
     return te.create_prim_func([x, alpha, out])

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import te, tirx
+from tvm import te
 
-from edgecomp.lowering.kernels.common import padded, requantize, to_int8
+from edgecomp.lowering.kernels.common import SUM_TYPES, padded, requantize, to_element
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Rescale:
     @property
     def sum_type(self) -> str:
         """Type of the sums and the bias."""
-        return "int32" if self.element == "int8" else "int64"
+        return SUM_TYPES[self.element]
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,8 @@ def rescaled(accumulator: Any, bias: Any, multiplier: Any, shift: Any, rescale: 
         channel = index[-1]
         total = accumulator[index] + bias[channel]
         factor = multiplier[channel], shift[channel].astype("int32")
-        if rescale.element == "int16":
-            scaled = tirx.call_extern("int32", "ec_multiply_wide", total, *factor)
-            bounded = tirx.call_extern("int32", "ec_clamp", scaled, rescale.low, rescale.high)
-            return bounded.astype("int16")
         scaled = requantize(total, *factor, rescale.only_down)
-        return to_int8(scaled, rescale.zero_point, rescale.low, rescale.high)
+        return to_element(scaled, rescale.zero_point, (rescale.low, rescale.high), rescale.element)
 
     return te.compute(accumulator.shape, element, name="out")
 

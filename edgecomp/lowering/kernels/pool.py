@@ -1,4 +1,4 @@
-"""Pooling in int8, NHWC. Borders do not count: the average is over the elements inside."""
+"""Pooling, NHWC. Borders do not count: the average is over the elements inside."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from tvm import te, tirx
 
-from edgecomp.lowering.fixed_point import Multiplier
-from edgecomp.lowering.kernels.common import requantize, to_int8
+from edgecomp.lowering.fixed_point import LIMITS, Multiplier
+from edgecomp.lowering.kernels.common import scaled, to_element
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ def _covers_border(shape: PoolShape) -> bool:
     return any(shape.pads) or reach(0) > shape.x[1] or reach(1) > shape.x[2]
 
 
-def max_pool(shape: PoolShape, low: int, high: int) -> Any:
-    """x[N,H,W,C] -> out[N,OH,OW,C], clamped to [low, high]."""
-    x = te.placeholder(shape.x, "int8", name="x")
+def max_pool(shape: PoolShape, limits: tuple[int, int] | None = None, dtype: str = "int8") -> Any:
+    """x[N,H,W,C] -> out[N,OH,OW,C], clamped to `limits`."""
+    x = te.placeholder(shape.x, dtype, name="x")
+    least = tirx.const(LIMITS[dtype][0], dtype)
     kh, kw = _axes(shape)
     border = _covers_border(shape)
 
@@ -51,23 +52,24 @@ def max_pool(shape: PoolShape, low: int, high: int) -> Any:
         row, column = _window(shape, h, w, kh, kw)
         value = x[n, row, column, c]
         if border:
-            value = te.if_then_else(_inside(shape, row, column), value, tirx.const(-128, "int8"))
+            value = te.if_then_else(_inside(shape, row, column), value, least)
         return te.max(value, axis=[kh, kw])
 
     extent = (shape.x[0], *shape.out, shape.x[3])
     accumulator = te.compute(extent, element, name="acc")
 
     def clamped(*index: Any) -> Any:
-        wide = accumulator[index].astype("int32")
-        return tirx.call_extern("int32", "ec_clamp", wide, low, high).astype("int8")
+        return to_element(accumulator[index].astype("int32"), 0, limits, dtype)
 
     out = te.compute(extent, clamped, name="out")
     return te.create_prim_func([x, out])
 
 
-def average_pool(shape: PoolShape, low: int, high: int) -> Any:
+def average_pool(
+    shape: PoolShape, limits: tuple[int, int] | None = None, dtype: str = "int8"
+) -> Any:
     """x[N,H,W,C] -> out[N,OH,OW,C], rounded to nearest with ties away from zero, clamped."""
-    x = te.placeholder(shape.x, "int8", name="x")
+    x = te.placeholder(shape.x, dtype, name="x")
     kh, kw = _axes(shape)
     border = _covers_border(shape)
 
@@ -90,7 +92,7 @@ def average_pool(shape: PoolShape, low: int, high: int) -> Any:
         if border:
             count = span(h, 0) * span(w, 1)
         value = tirx.call_extern("int32", "ec_rounded_mean", accumulator[n, h, w, c], count)
-        return tirx.call_extern("int32", "ec_clamp", value, low, high).astype("int8")
+        return to_element(value, 0, limits, dtype)
 
     out = te.compute(extent, mean, name="out")
     return te.create_prim_func([x, out])
@@ -106,16 +108,14 @@ class MeanWork:
     multiplier: Multiplier
 
 
-def mean(
-    shape: tuple[int, int, int, int], input_zero_point: int, zero_point: int, multiplier: Multiplier
-) -> Any:
+def mean(work: MeanWork, dtype: str = "int8") -> Any:
     """x[N,H,W,C] -> out[N,1,1,C], the mean over H and W on the output's grid.
 
-    `multiplier` brings the sum of the H * W elements to the output (`mean_multiplier`): unlike
+    The multiplier brings the sum of the H * W elements to the output (`mean_multiplier`): unlike
     `average_pool` the division is part of it.
     """
-    batch, height, width, channels = shape
-    x = te.placeholder(shape, "int8", name="x")
+    batch, height, width, channels = work.shape
+    x = te.placeholder(work.shape, dtype, name="x")
     kh, kw = te.reduce_axis((0, height), "kh"), te.reduce_axis((0, width), "kw")
     extent = (batch, 1, 1, channels)
     accumulator = te.compute(
@@ -125,9 +125,7 @@ def mean(
     )
 
     def element(*index: Any) -> Any:
-        centred = accumulator[index] - input_zero_point * height * width
-        only_down = multiplier.shift <= 0
-        scaled = requantize(centred, multiplier.mantissa, multiplier.shift, only_down)
-        return to_int8(scaled, zero_point, -128, 127)
+        centred = accumulator[index] - work.input_zero_point * height * width
+        return to_element(scaled(centred, work.multiplier), work.zero_point, element=dtype)
 
     return te.create_prim_func([x, te.compute(extent, element, name="out")])

@@ -1,4 +1,4 @@
-"""Reductions of int8 over any axes; the reduced axes stay, with length 1."""
+"""Reductions over any axes; the reduced axes stay, with length 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import Multiplier
-from edgecomp.lowering.kernels.common import scaled, to_int8
+from edgecomp.lowering.kernels.common import scaled, to_element
 
 
 def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[tuple[int, ...], list[Any]]:
@@ -27,9 +27,10 @@ def total(
     input_zero_point: int,
     multiplier: Multiplier,
     zero_point: int,
+    dtype: str = "int8",
 ) -> Any:
     """x -> out: the sum over `axes` times `multiplier`, which makes a mean where it divides."""
-    x = te.placeholder(shape, "int8", name="x")
+    x = te.placeholder(shape, dtype, name="x")
     extent, inner = _reduced(shape, axes)
     count = 1
     for axis in axes:
@@ -42,14 +43,16 @@ def total(
 
     def element(*index: Any) -> Any:
         centred = accumulator[index] - input_zero_point * count
-        return to_int8(scaled(centred, multiplier), zero_point, -128, 127)
+        return to_element(scaled(centred, multiplier), zero_point, element=dtype)
 
     return te.create_prim_func([x, te.compute(extent, element, name="out")])
 
 
-def extreme_over(shape: tuple[int, ...], axes: tuple[int, ...], largest: bool) -> Any:
+def extreme_over(
+    shape: tuple[int, ...], axes: tuple[int, ...], largest: bool, dtype: str = "int8"
+) -> Any:
     """x -> out: the largest (or the smallest) element over `axes`."""
-    x = te.placeholder(shape, "int8", name="x")
+    x = te.placeholder(shape, dtype, name="x")
     extent, inner = _reduced(shape, axes)
     pick = te.max if largest else te.min
 
@@ -61,17 +64,19 @@ def extreme_over(shape: tuple[int, ...], axes: tuple[int, ...], largest: bool) -
     return te.create_prim_func([x, out])
 
 
-def index_of_extreme(outer: int, extent: int, inner: int, largest: bool, last: bool) -> Any:
+def index_of_extreme(
+    outer: int, extent: int, inner: int, largest: bool, last: bool, dtype: str = "int8"
+) -> Any:
     """x[outer, extent, inner] -> int64 out[outer, inner]: where the extreme is.
 
     Of equal elements the first counts, or the last.
     """
-    x = te.placeholder((outer, extent, inner), "int8", name="x")
+    x = te.placeholder((outer, extent, inner), dtype, name="x")
 
     def call(sources: Any, results: Any) -> Any:
         return tirx.call_extern(
             "void",
-            "ec_index_of_extreme_s8",
+            "ec_index_of_extreme_s8" if dtype == "int8" else "ec_index_of_extreme_s16",
             sources[0].data,
             results[0].data,
             outer,

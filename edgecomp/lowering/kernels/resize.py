@@ -1,4 +1,4 @@
-"""Bilinear resizing of int8 images in fixed point: ten bits of fraction for each axis."""
+"""Bilinear resizing of images in fixed point: ten bits of fraction for each axis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvm import te, tirx
+
+from edgecomp.lowering.kernels.common import SUM_TYPES, to_element
 
 FRACTION = 10
 ONE = 1 << FRACTION
@@ -44,22 +46,28 @@ class Interpolation:
         return below, above, position - below * ONE
 
 
-def bilinear(shape: tuple[int, int, int, int], rows: Interpolation, columns: Interpolation) -> Any:
+def bilinear(
+    shape: tuple[int, int, int, int],
+    rows: Interpolation,
+    columns: Interpolation,
+    dtype: str = "int8",
+) -> Any:
     """x[N,H,W,C] -> out[N,OH,OW,C], rounded to nearest with ties away from zero."""
-    x = te.placeholder(shape, "int8", name="x")
+    x = te.placeholder(shape, dtype, name="x")
+    mean = "ec_rounded_mean" if dtype == "int8" else "ec_rounded_mean_wide"
 
     def element(n: Any, h: Any, w: Any, c: Any) -> Any:
         top, bottom, down = rows.at(h)
         left, right, along = columns.at(w)
 
         def wide(row: Any, column: Any) -> Any:
-            return x[n, row, column, c].astype("int32")
+            return x[n, row, column, c].astype(SUM_TYPES[dtype])
 
         upper = wide(top, left) * (ONE - along) + wide(top, right) * along
         lower = wide(bottom, left) * (ONE - along) + wide(bottom, right) * along
         total = upper * (ONE - down) + lower * down
-        value = tirx.call_extern("int32", "ec_rounded_mean", total, ONE * ONE)
-        return tirx.call_extern("int32", "ec_clamp", value, -128, 127).astype("int8")
+        value = tirx.call_extern("int32", mean, total, ONE * ONE)
+        return to_element(value, 0, element=dtype)
 
     extent = (shape[0], rows.out, columns.out, shape[3])
     return te.create_prim_func([x, te.compute(extent, element, name="out")])

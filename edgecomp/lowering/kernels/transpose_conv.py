@@ -1,4 +1,4 @@
-"""Transposed convolution in int8, as a sum over the inputs an output element hears of."""
+"""Transposed convolution, as a sum over the inputs an output element hears of."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def conv2d_transpose(shape: TransposeConvShape, input_zero_point: int, rescale: 
 
     The zero point is not in the bias: which taps an output element sums depends on its place.
     """
-    x = te.placeholder(shape.x, "int8", name="x")
+    x = te.placeholder(shape.x, rescale.element, name="x")
     channels = shape.out[2]
     in_group, out_group = shape.x[3] // shape.group, channels // shape.group
     w = te.placeholder((channels, *shape.kernel, in_group), "int8", name="w")
-    bias, multiplier, shift = channel_constants(channels)
+    bias, multiplier, shift = channel_constants(channels, rescale.sum_type)
     border = shape.border()
     source = padded(x, border, input_zero_point)
     th = te.reduce_axis((0, shape.taps[0]), "th")
@@ -69,7 +69,8 @@ def conv2d_transpose(shape: TransposeConvShape, input_zero_point: int, rescale: 
         kw = te.floormod(wd + left, stride_w) + tw * stride_w
         first = 0 if shape.group == 1 else te.floordiv(o, out_group) * in_group
         value = source[n, row, column, first + ic].astype("int32") - input_zero_point
-        return te.sum(value * w[o, kh, kw, ic].astype("int32"), axis=[th, tw, ic])
+        product = value * w[o, kh, kw, ic].astype("int32")
+        return te.sum(product.astype(rescale.sum_type), axis=[th, tw, ic])
 
     accumulator = te.compute((shape.x[0], *shape.out), element, name="acc")
     out = rescaled(accumulator, bias, multiplier, shift, rescale)
