@@ -87,7 +87,7 @@ def compile_model(
 
 
 def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, CSource]:
-    """`program` with its kernels as `device` wants them, and its C.
+    """`program` with its kernels as `device` wants them and its calls in order, and its C.
 
     Raises:
         EdgecompError: it cannot be written in C.
@@ -98,4 +98,5 @@ def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, C
     program = target.arrange(program, device, optimize)
     kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
     program = replace(program, kernels=kernels)
-    return program, emit_c(program)
+    source = emit_c(program)
+    return replace(program, calls=source.calls), source

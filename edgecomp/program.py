@@ -13,6 +13,21 @@ from edgecomp_runtime.manifest import BufferRecord, TensorSpec
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How a kernel's output may lie over an operand that no later call needs.
+
+    Attributes:
+        operand: index of the operand.
+        distance: it is safe where the operand begins this many bytes after the output, or more.
+        in_place: it is safe, too, where both begin at the same byte.
+    """
+
+    operand: int
+    distance: int
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
 class Kernel:
     """One C function to generate.
 
@@ -23,6 +38,7 @@ class Kernel:
         outputs: how many of the last parameters are written.
         work: geometry and constants, such as `kernels.conv.ConvWork`, for targets that compute it
             by code of their own; None where they cannot.
+        overlaps: operands the output may lie over, in which case nothing is `restrict`.
     """
 
     name: str
@@ -30,6 +46,7 @@ class Kernel:
     func: Any
     outputs: int = 1
     work: Any = None
+    overlaps: tuple[Overlap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,19 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class View:
+    """A tensor that is part of another: whole rows of an image.
+
+    Attributes:
+        tensor: name of the other.
+        offset: bytes between the beginnings of the two.
+    """
+
+    tensor: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """Where every tensor lives in the arena, and when.
 
@@ -95,6 +125,7 @@ class Program:
         constants: every constant operand, by name.
         kernels: by name.
         calls: in execution order.
+        views: those of `tensors` that are part of another, by name.
         passes: specs of the passes applied to the model.
         headers: C headers the kernels need beside the compiler's own, text by file name; included
             in this order.
@@ -109,5 +140,6 @@ class Program:
     kernels: Mapping[str, Kernel]
     calls: tuple[Call, ...]
     passes: tuple[str, ...] = ()
+    views: Mapping[str, View] = field(default_factory=dict)
     states: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

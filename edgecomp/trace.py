@@ -88,7 +88,8 @@ class Tracer:
         self._made_by: dict[int, list[BufferRecord]] = {}
         for buffer in manifest.memory.buffers:
             if buffer.name not in given:
-                self._made_by.setdefault(buffer.first, []).append(buffer)
+                made = buffer.first if buffer.complete is None else buffer.complete
+                self._made_by.setdefault(made, []).append(buffer)
 
     def run(self, inputs: Sequence[Array]) -> tuple[list[Array], list[Made]]:
         """One inference.

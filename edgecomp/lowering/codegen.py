@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,12 +173,13 @@ def _own_calls(body: str) -> str:
     return renamed
 
 
-def generate_c(func: Any, outputs: int = 1) -> KernelSource:
+def generate_c(func: Any, outputs: int = 1, overlapping: Collection[int] = ()) -> KernelSource:
     """C for one scheduled TIR function.
 
     Args:
         func: a `PrimFunc` whose parameters are buffers with static shapes.
         outputs: how many of the last parameters are written; the others are `const`.
+        overlapping: indices of operands that may share bytes with what is written.
 
     Raises:
         ValueError: the generated code would need a function that no device has.
@@ -205,8 +207,10 @@ def generate_c(func: Any, outputs: int = 1) -> KernelSource:
     if definition is None:
         raise ValueError("the code generator gave no function")
     constant = len(flat.params) - outputs
+    written = range(constant, len(flat.params)) if overlapping else range(0)
     parameters = tuple(
-        ("const " if i < constant else "") + p.strip().replace("* ", " *EC_RESTRICT ")
+        ("const " if i < constant else "")
+        + p.strip().replace("* ", " *" if i in overlapping or i in written else " *EC_RESTRICT ")
         for i, p in enumerate(definition.group(1).split(","))
     )
     workspaces = tuple(Workspace((_elements(b),), str(b.dtype)) for b in hoisted)

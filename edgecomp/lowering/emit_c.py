@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from edgecomp.lowering.c_header import (
 )
 from edgecomp.lowering.c_names import C_TYPES, comment, unique_names
 from edgecomp.lowering.codegen import KernelSource, generate_c
-from edgecomp.lowering.memory import Lifetime, plan_memory
+from edgecomp.lowering.lifetimes import base_of
+from edgecomp.lowering.planner import plan_program, scratch_name
 from edgecomp.program import Call, MemoryPlan, Program
 
 SUPPORT_FOLDER = Path(__file__).parent / "csrc"
@@ -37,6 +38,7 @@ class CSource:
             SYMBOL_weights.S where `data` holds the weights.
         data: the other files, by name: SYMBOL_weights.bin of a program with many constants.
         plan: where every buffer lives.
+        calls: the program's, in the order they are made.
         functions: the C function each call calls, without the prefix, in order.
         weights_bytes: bytes of constants.
         state: what the state buffer of a streaming model starts from; empty without one.
@@ -45,6 +47,7 @@ class CSource:
     symbol: str
     files: Mapping[str, str]
     plan: MemoryPlan
+    calls: tuple[Call, ...]
     functions: tuple[str, ...]
     weights_bytes: int
     state: bytes = b""
@@ -60,7 +63,8 @@ def emit_c(program: Program) -> CSource:
     """C for `program`, whose kernels are scheduled."""
     sources = _generate(program)
     functions = _function_names(sources)
-    plan = plan_memory(_lifetimes(program, sources))
+    planned = plan_program(program, _scratch(sources))
+    program, plan = replace(program, calls=planned.calls), planned.memory
     arrays = ConstantArrays(program.constants)
     files = {
         f"{program.symbol}.h": header_file(program, plan),
@@ -75,6 +79,7 @@ def emit_c(program: Program) -> CSource:
         program.symbol,
         files,
         plan,
+        program.calls,
         tuple(functions[call.kernel] for call in program.calls),
         arrays.bytes,
         initial_state(program),
@@ -100,7 +105,9 @@ def _generate(program: Program) -> dict[str, KernelSource]:
     sources, reasons = {}, []
     for name, kernel in program.kernels.items():
         try:
-            sources[name] = generate_c(kernel.func, kernel.outputs)
+            sources[name] = generate_c(
+                kernel.func, kernel.outputs, [o.operand for o in kernel.overlaps]
+            )
         except Exception as error:  # TVM raises whatever its assertions happen to be
             call = next(call for call in program.calls if call.kernel == name)
             detail = (str(error).strip().splitlines() or [""])[-1]
@@ -119,30 +126,11 @@ def _function_names(sources: Mapping[str, KernelSource]) -> dict[str, str]:
     }
 
 
-def _workspace(call: Call, position: int, index: int) -> str:
-    """The name of scratch memory in the plan; `position` keeps two calls of one node apart."""
-    return f"scratch {index} of call {position}, {call.name}"
-
-
-def _lifetimes(program: Program, sources: Mapping[str, KernelSource]) -> list[Lifetime]:
-    last_call = len(program.calls) - 1
-    first: dict[str, int] = {spec.name: 0 for spec in program.inputs}
-    last: dict[str, int] = {}
-    scratch = []
-    for index, call in enumerate(program.calls):
-        for name in call.operands:
-            if name in program.tensors and name not in program.states:
-                first.setdefault(name, index)
-                last[name] = index
-        for number, workspace in enumerate(sources[call.kernel].workspaces):
-            size = workspace.shape[0] * np.dtype(workspace.dtype).itemsize
-            scratch.append(Lifetime(_workspace(call, index, number), size, index, index))
-    last.update({spec.name: max(last_call, 0) for spec in program.outputs})
-    tensors = [
-        Lifetime(name, program.tensors[name].bytes, start, last.get(name, start))
-        for name, start in first.items()
-    ]
-    return tensors + scratch
+def _scratch(sources: Mapping[str, KernelSource]) -> dict[str, list[int]]:
+    return {
+        name: [w.shape[0] * np.dtype(w.dtype).itemsize for w in source.workspaces]
+        for name, source in sources.items()
+    }
 
 
 def _places(program: Program, offsets: Mapping[str, int], arrays: ConstantArrays) -> dict[str, str]:
@@ -159,11 +147,22 @@ def _places(program: Program, offsets: Mapping[str, int], arrays: ConstantArrays
         (pointer, unique_names([spec.name for spec in specs]))
         for pointer, specs in (("outputs", program.outputs), ("inputs", program.inputs))
     ]
-    return {
+    whole = {
         **{name: memory(name) for name in program.tensors if name in offsets or name in states},
         **{name: f"{pointer}->{c}" for pointer, names in fields for name, c in names.items()},
+    }
+    return {
+        **whole,
+        **{name: _part(program, name, whole) for name in program.views},
         **{name: f"{program.symbol}_{arrays.name(name)}" for name in program.constants},
     }
+
+
+def _part(program: Program, name: str, whole: Mapping[str, str]) -> str:
+    """The C expression of a view."""
+    base, offset = base_of(program, name)
+    size = np.dtype(program.tensors[base].dtype).itemsize
+    return f"{whole[base]} + {offset // size}"
 
 
 def _call_line(
@@ -177,7 +176,7 @@ def _call_line(
 ) -> str:
     arguments = [places[name] for name in call.operands]
     for number, workspace in enumerate(source.workspaces):
-        offset = offsets[_workspace(call, index, number)]
+        offset = offsets[scratch_name(call, index, number)]
         arguments.append(f"({C_TYPES[workspace.dtype]} *)(void *)(bytes + {offset})")
     what = comment(f"{call.name}: {call.op}")
     return f"  /* {what} */\n  {program.symbol}_{function}({', '.join(arguments)});"

@@ -20,6 +20,7 @@ from edgecomp.lowering.integer import lower_integer
 from edgecomp.lowering.integer_kernels import lower_node
 from edgecomp.lowering.kernels.movement import copy
 from edgecomp.lowering.layout import assign_layout
+from edgecomp.lowering.overlaps import overlaps_of
 from edgecomp.lowering.relax import lower_group, unsupported
 from edgecomp.lowering.states import carry_states
 from edgecomp.model import Model
@@ -61,7 +62,7 @@ class _Builder:
         while name in self.kernels:
             number += 1
             name = f"{base}_{number}"
-        self.kernels[name] = Kernel(name, schedule_as, func, outputs, work)
+        self.kernels[name] = Kernel(name, schedule_as, func, outputs, work, overlaps_of(work))
         return name
 
     def copy(self, source: str, result: str) -> Call:

@@ -1,34 +1,61 @@
 """Place buffers with known lifetimes in one arena.
 
-Two buffers may share bytes when no call needs both. The placement is the greedy best fit of
-Y. Pisarchyk and J. Lee, "Efficient Memory Management for Deep Neural Net Inference" (2020), tried
-in several orders; the smallest result wins. No plan can be smaller than the largest sum of buffers
-alive at one call.
+Two buffers may share bytes when no call needs both, or where the calls that do allow it. The
+placement is greedy, after Y. Pisarchyk and J. Lee, "Efficient Memory Management for Deep Neural
+Net Inference" (2020), tried in several orders; where the smallest result is above the bound, a
+branch and bound search looks for a better one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from edgecomp.lowering.placement import Blocks, place, search
 from edgecomp.program import MemoryPlan
 from edgecomp_runtime.manifest import BufferRecord
 
 ALIGNMENT = 16
+SEARCHED_BUFFERS = 64
+"""Programs of more buffers keep the greedy placement."""
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A buffer to place: its size in bytes and the first and last call that need it."""
+    """A buffer to place: its size in bytes and the first and last call that need it.
+
+    Attributes:
+        complete: the call that writes its last byte.
+    """
 
     name: str
     bytes: int
     first: int
     last: int
+    complete: int | None = None
 
     def overlaps(self, other: Lifetime) -> bool:
         """Whether some call needs both."""
         return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How a newer buffer may lie over an older one that is still needed.
+
+    Attributes:
+        distance: the older one begins so many bytes after the newer one, or more.
+        in_place: or both begin at the same byte.
+    """
+
+    distance: int
+    in_place: bool = False
+
+
+Sharings = Mapping[tuple[str, str], Sharing]
+"""By the names of the newer buffer and of the older."""
+NOTHING: Sharings = MappingProxyType({})
 
 
 def align(size: int) -> int:
@@ -36,13 +63,20 @@ def align(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def live_bytes(buffers: Sequence[Lifetime]) -> int:
+def live_bytes(buffers: Sequence[Lifetime], sharings: Sharings = NOTHING) -> int:
     """The largest number of bytes that one call needs at once: no plan can be smaller."""
-    calls = {buffer.first for buffer in buffers}
-    return max(
-        (sum(align(b.bytes) for b in buffers if b.first <= call <= b.last) for call in calls),
-        default=0,
-    )
+    calls = sorted({buffer.first for buffer in buffers})
+    return max((_needed(buffers, sharings, call) for call in calls), default=0)
+
+
+def _needed(buffers: Sequence[Lifetime], sharings: Sharings, call: int) -> int:
+    alive = {b.name: align(b.bytes) for b in buffers if b.first <= call <= b.last}
+    shared = dict.fromkeys(alive, 0)
+    for (newer, older), sharing in sharings.items():
+        if newer in alive and older in alive:
+            apart = 0 if sharing.in_place else align(sharing.distance)
+            shared[newer] += max(0, min(alive[newer] - apart, alive[older]))
+    return sum(size - min(size, shared[name]) for name, size in alive.items())
 
 
 _ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
@@ -54,35 +88,51 @@ _ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
 )
 
 
-def _place(buffers: Sequence[Lifetime]) -> dict[str, int]:
-    """Offsets when `buffers` are placed one by one, each in the smallest gap it fits."""
-    placed: list[tuple[int, Lifetime]] = []
-    for buffer in buffers:
-        need = align(buffer.bytes)
-        neighbours = sorted(
-            ((offset, other) for offset, other in placed if other.overlaps(buffer)),
-            key=lambda entry: entry[0],
-        )
-        best, smallest, end = None, None, 0
-        for offset, other in neighbours:
-            gap = offset - end
-            if gap >= need and (smallest is None or gap < smallest):
-                best, smallest = end, gap
-            end = max(end, offset + align(other.bytes))
-        placed.append((end if best is None else best, buffer))
-    return {buffer.name: offset for offset, buffer in placed}
-
-
-def plan_memory(buffers: Sequence[Lifetime]) -> MemoryPlan:
+def plan_memory(buffers: Sequence[Lifetime], sharings: Sharings = NOTHING) -> MemoryPlan:
     """The smallest placement found; the same for the same buffers in the same order."""
-    sizes = {buffer.name: align(buffer.bytes) for buffer in buffers}
-
-    def extent(offsets: dict[str, int]) -> int:
-        return max((offset + sizes[name] for name, offset in offsets.items()), default=0)
-
-    candidates = [_place(sorted(buffers, key=order)) for order in _ORDERS]
-    offsets = min(candidates, key=extent)
+    bound = live_bytes(buffers, sharings)
+    offsets: dict[str, int] = {}
+    extent: int | None = None
+    for allowed in (sharings, NOTHING) if sharings else (NOTHING,):
+        blocks = _blocks(buffers, allowed)
+        for order in _ORDERS:
+            if extent == bound:
+                break
+            indices = sorted(range(len(buffers)), key=lambda i: order(buffers[i]))
+            for tight in (True, False):
+                placed = place(blocks, indices, tight)
+                needed = blocks.extent(placed)
+                if extent is None or needed < extent:
+                    offsets = {b.name: placed[i] for i, b in enumerate(buffers)}
+                    extent = needed
+    assert extent is not None, "there is an order"
+    if extent > bound and len(buffers) <= SEARCHED_BUFFERS:
+        better = search(_blocks(buffers, sharings), bound, extent)
+        if better is not None:
+            offsets = {b.name: better[i] for i, b in enumerate(buffers)}
+    sizes = {b.name: align(b.bytes) for b in buffers}
     records = tuple(
-        BufferRecord(b.name, offsets[b.name], b.bytes, b.first, b.last) for b in buffers
+        BufferRecord(b.name, offsets[b.name], b.bytes, b.first, b.last, b.complete) for b in buffers
     )
-    return MemoryPlan(extent(offsets), ALIGNMENT, records)
+    end = max((offset + sizes[name] for name, offset in offsets.items()), default=0)
+    return MemoryPlan(end, ALIGNMENT, records)
+
+
+def _blocks(buffers: Sequence[Lifetime], sharings: Sharings) -> Blocks:
+    """The buffers as the placement sees them: sizes, and for each the gaps it may not leave."""
+    sizes = [align(buffer.bytes) for buffer in buffers]
+    conflicts: list[list[tuple[int, int, int, bool]]] = [[] for _ in buffers]
+    for i, a in enumerate(buffers):
+        for j, b in enumerate(buffers[:i]):
+            if not a.overlaps(b):
+                continue
+            below, above, in_place = -sizes[i], sizes[j], False
+            if (a.name, b.name) in sharings:
+                sharing = sharings[a.name, b.name]
+                below, in_place = -min(align(sharing.distance), sizes[i]), sharing.in_place
+            elif (b.name, a.name) in sharings:
+                sharing = sharings[b.name, a.name]
+                above, in_place = min(align(sharing.distance), sizes[j]), sharing.in_place
+            conflicts[i].append((j, below, above, in_place))
+            conflicts[j].append((i, -above, -below, in_place))
+    return Blocks(tuple(sizes), tuple(map(tuple, conflicts)))

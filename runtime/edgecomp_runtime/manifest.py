@@ -65,7 +65,12 @@ class OpRecord:
 class BufferRecord:
     """One planned buffer: bytes at an offset of the arena, live from call `first` to call `last`.
 
-    Inputs are live from call 0, outputs until the last call.
+    Inputs are live from call 0, outputs until the last call. Buffers may share bytes during a call
+    that reads the one and writes the other.
+
+    Attributes:
+        complete: the call that writes the last byte, where several write the buffer; None where
+            that is `first`.
     """
 
     name: str
@@ -73,6 +78,7 @@ class BufferRecord:
     bytes: int
     first: int
     last: int
+    complete: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 
 from edgecomp.lowering.kernels.elementwise import AddWork
 from edgecomp.lowering.multipliers import ADD_LEFT_SHIFT
+from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
 HALF = (1 << 30, 0)
@@ -29,7 +30,8 @@ def _replacement(work: AddWork, kind: str) -> Replacement | None:
     inputs, fields = found
     name = f"ec_{kind}_add"
     header = f"edgecomp_{kind}_add.h"
-    return Replacement(name, header, inputs, {"geometry": geometry(fields)})
+    constants = {"geometry": geometry(fields)}
+    return Replacement(name, header, inputs, constants, overlaps=(Overlap(0, 0), Overlap(1, 0)))
 
 
 def sum_geometry(work: AddWork) -> tuple[tuple[int, int], dict[str, int]] | None:

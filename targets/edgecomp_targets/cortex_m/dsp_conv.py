@@ -7,6 +7,8 @@ from typing import Any
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
+from edgecomp.lowering.overlaps import by_pixels, by_rows
+from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
@@ -64,7 +66,21 @@ def _replacement(
         (0,),
         {"packed": packed, "channels": even_channels(channels), "geometry": geometry(fields)},
         _scratch_words(fields),
+        _overlaps(shape, fields["padded_width"] != 0),
     )
+
+
+def is_row_of_pixels(shape: ConvShape) -> bool:
+    """Whether `shape` is a pointwise convolution as `pointwise` makes it."""
+    return shape.x[1] == 1 and shape.kernel == shape.strides == (1, 1) and not any(shape.pads)
+
+
+def _overlaps(shape: ConvShape, padded: bool) -> tuple[Overlap, ...]:
+    """As `ec_dsp_conv` goes: two pixels are expanded, then written; a border copies rows."""
+    if is_row_of_pixels(shape) and not padded:
+        return by_pixels(shape, pixels=2, copied=True)
+    pairs_rows = shape.output_extent(1) % 2 and shape.output_extent(0) > 1
+    return by_rows(shape, rows=2 if pairs_rows else 1, copied=padded)
 
 
 def conv_fields(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
+from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import channel_constants
 
@@ -41,7 +43,19 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         (0,),
         {"packed": _packed(weights, rescaling), "geometry": geometry(fields)},
         CHANNELS_AT_ONCE * fields["rows"] * fields["words"],
+        _overlaps(shape),
     )
+
+
+def _overlaps(shape: ConvShape) -> tuple[Overlap, ...]:
+    """As `ec_dsp_depthwise` goes: four channels of all pixels, then the next four.
+
+    A band's planes are filled, also with the rows below it, before its outputs go where its inputs
+    were.
+    """
+    in_place = shape.x[0] == 1 and shape.strides == (1, 1)
+    same = shape.x[1:3] == (shape.output_extent(0), shape.output_extent(1))
+    return (Overlap(0, math.prod(shape.x), in_place=True),) if in_place and same else ()
 
 
 def _packed(weights: Array, rescaling: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
-from edgecomp_targets.cortex_m.dsp_conv import conv_fields, flattened, pointwise
+from edgecomp.lowering.overlaps import by_pixels, by_rows
+from edgecomp.program import Overlap
+from edgecomp_targets.cortex_m.dsp_conv import conv_fields, flattened, is_row_of_pixels, pointwise
 from edgecomp_targets.cortex_m.dsp_weights import quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
@@ -67,4 +69,12 @@ def _replacement(
             "geometry": geometry(fields),
         },
         max(1, (0 if in_place else 2 * quads(depth)) + quads(row_bytes)),
+        _overlaps(shape, fields["padded_width"] != 0, in_place),
     )
+
+
+def _overlaps(shape: ConvShape, padded: bool, in_place: bool) -> tuple[Overlap, ...]:
+    """As `ec_mve_conv` goes: two pixels at a time, gathered before they are written or not."""
+    if is_row_of_pixels(shape) and not padded:
+        return by_pixels(shape, pixels=2, copied=not in_place)
+    return by_rows(shape, rows=1, copied=padded)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvWork
+from edgecomp.lowering.overlaps import by_rows
 from edgecomp_targets.cortex_m.dsp_conv import conv_fields
 from edgecomp_targets.cortex_m.dsp_weights import quads
 from edgecomp_targets.cortex_m.mve_conv import filled
@@ -47,4 +48,5 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         (0,),
         {"weights": taps, "constants": ordered, "geometry": geometry(fields)},
         quads(row_bytes + CHANNELS_AT_ONCE),
+        by_rows(shape, rows=1, copied=fields["padded_width"] != 0),
     )

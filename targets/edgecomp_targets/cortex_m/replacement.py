@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tvm import te, tirx
 
 from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
+from edgecomp.program import Overlap
 
 Array = npt.NDArray[Any]
 
@@ -25,6 +26,7 @@ class Replacement:
         inputs: which operands of the call are passed on, in order.
         constants: arrays made at compile time, by a word that says what they are; passed next.
         scratch_words: 32-bit words of scratch memory; 0 for none.
+        overlaps: of `inputs`, those the output may lie over, and how.
     """
 
     function: str
@@ -32,6 +34,7 @@ class Replacement:
     inputs: Sequence[int]
     constants: Mapping[str, Array] = field(default_factory=dict)
     scratch_words: int = 0
+    overlaps: tuple[Overlap, ...] = ()
 
     def build(self, shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Any:
         """TIR that makes the one call; `shapes` are those of `inputs`, all int8."""

@@ -1,0 +1,56 @@
+"""When each call is made and where each buffer lies, once the kernels are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgecomp.lowering.lifetimes import accesses_of, sharing_of, tensor_lifetimes
+from edgecomp.lowering.memory import Lifetime, plan_memory
+from edgecomp.lowering.order import best_order
+from edgecomp.program import Call, MemoryPlan, Program
+
+Scratch = Mapping[str, Sequence[int]]
+"""For each kernel, the bytes of every piece of scratch memory a call of it needs."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of a program.
+
+    Attributes:
+        calls: in the order they are made.
+        memory: where every tensor lies, and the scratch memory of every call.
+    """
+
+    calls: tuple[Call, ...]
+    memory: MemoryPlan
+
+
+def scratch_name(call: Call, position: int, index: int) -> str:
+    """The name of scratch memory in the plan; `position` keeps two calls of one node apart."""
+    return f"scratch {index} of call {position}, {call.name}"
+
+
+def plan_program(program: Program, scratch: Scratch) -> Planned:
+    """The smallest plan found; the calls stay in their order where no other takes less memory."""
+    kept = Planned(program.calls, _memory(program, scratch))
+    if program.views:
+        return kept  # calls that make parts of tensors are in the best order already
+    order = best_order(program, [sum(scratch[call.kernel]) for call in program.calls])
+    calls = tuple(program.calls[index] for index in order)
+    if calls == program.calls:
+        return kept
+    moved = Planned(calls, _memory(replace(program, calls=calls), scratch))
+    return moved if moved.memory.arena_bytes < kept.memory.arena_bytes else kept
+
+
+def _memory(program: Program, scratch: Scratch) -> MemoryPlan:
+    accesses = accesses_of(program)
+    buffers = tensor_lifetimes(accesses, len(program.calls))
+    buffers += [
+        Lifetime(scratch_name(call, index, number), size, index, index)
+        for index, call in enumerate(program.calls)
+        for number, size in enumerate(scratch[call.kernel])
+    ]
+    return plan_memory(buffers, sharing_of(accesses))
