@@ -1,0 +1,146 @@
+"""The constants of a graph that training changes: which they are, and how they are written back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgecomp.graph.params import parameters_of
+from edgecomp.graph.qdq import is_dequantize, quantization_of
+from edgecomp.graph.quantizable import OWN_DOMAIN
+from edgecomp.graph.values import constant_of, elements_of
+
+Array = npt.NDArray[Any]
+KeepZeros = Literal["auto", "always", "never"]
+
+SPARSE = 0.2
+"""Share of zeros from which on a tensor counts as pruned."""
+
+SPARSE_NARROW = 0.5
+"""The same for integers of 4 bits and fewer, of which rounding alone makes many zeros."""
+
+_SCALARS_ARE_LEARNED = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul", "PRelu", "BatchNormalization", "Gather"}
+)
+"""Operators whose constants of one element are learned; elsewhere (x * 0.5) they are part of a
+formula."""
+
+_NEVER_LEARNED = frozenset({"Pow", "Where", "Max", "Min", "Greater", "Less", "Equal", "Mod"})
+"""Operators whose constants are exponents, limits and fillers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """One constant that is trained, as real numbers.
+
+    Attributes:
+        name: of the initializer.
+        start: the real numbers it holds, float32.
+        keeps_zeros: whether what is exactly 0 stays 0.
+        integers: what the initializer holds where a DequantizeLinear reads it, else None.
+        scale: name of that DequantizeLinear's scale; empty for floats.
+        node: that DequantizeLinear.
+    """
+
+    name: str
+    start: npt.NDArray[np.float32]
+    keeps_zeros: bool
+    integers: Array | None = None
+    scale: str = ""
+    node: ir.Node | None = None
+
+
+def learned_constants(
+    graph: ir.Graph, frozen: Sequence[str] = (), keep_zeros: KeepZeros = "auto"
+) -> tuple[Learned, ...]:
+    """Every learned float, and every learned integer behind a DequantizeLinear, in graph order.
+
+    Args:
+        graph: of an imported model.
+        frozen: name patterns (* ? [...]) of nodes whose constants stay as they are.
+        keep_zeros: "always" and "never" hold for every constant; "auto" keeps the zeros of those
+            that were pruned (`SPARSE`, `SPARSE_NARROW`) and of palettes.
+    """
+    found: dict[str, Learned] = {}
+    held: set[str] = set()
+    for node in graph:
+        names = [str(value.name) for value in _trained(node)]
+        if any(fnmatchcase(str(node.name), pattern) for pattern in frozen):
+            held.update(names)
+            continue
+        for value in _trained(node):
+            name = str(value.name)
+            learned = found.get(name) or _learned(value, node, keep_zeros)
+            if learned is not None:
+                found[name] = learned
+    return tuple(learned for name, learned in found.items() if name not in held)
+
+
+def _trained(node: ir.Node) -> tuple[ir.Value, ...]:
+    if node.op_type in _NEVER_LEARNED:
+        return ()
+    scalars = node.domain == OWN_DOMAIN or node.op_type in _SCALARS_ARE_LEARNED
+    return tuple(
+        value
+        for value in parameters_of(node)
+        if value.is_initializer() and (scalars or elements_of(value) > 1)
+    )
+
+
+def _learned(value: ir.Value, reader: ir.Node, keep_zeros: KeepZeros) -> Learned | None:
+    """None where nothing says what real numbers its integers stand for."""
+    content = constant_of(value)
+    assert content is not None, "parameters are constants"
+    readers = [use.node for use in value.uses() if is_dequantize(use.node) and use.idx == 0]
+    if not readers:
+        if value.dtype is None or not value.dtype.is_floating_point():
+            return None
+        real = np.array(content, np.float32)
+        palette = reader.domain == OWN_DOMAIN
+        return Learned(str(value.name), real, palette or _keeps(real, SPARSE, keep_zeros))
+    node = readers[0]
+    quantization, scale = quantization_of(node), node.inputs[1]
+    if quantization is None or scale is None:
+        return None
+    real = quantization.dequantize(content)
+    narrow = value.dtype is not None and value.dtype.bitwidth <= 4
+    return Learned(
+        str(value.name),
+        real,
+        _keeps(real, SPARSE_NARROW if narrow else SPARSE, keep_zeros),
+        content,
+        str(scale.name),
+        node,
+    )
+
+
+def _keeps(content: Array, share: float, keep_zeros: KeepZeros) -> bool:
+    if keep_zeros != "auto":
+        return keep_zeros == "always"
+    return bool(np.count_nonzero(content == 0) >= share * content.size)
+
+
+def write_constants(graph: ir.Model, contents: Mapping[str, Array]) -> ir.Model:
+    """A clone of `graph` whose initializers named in `contents` hold those numbers.
+
+    Shapes, element types, names and metadata stay.
+    """
+    clone = graph.clone()
+    for name, content in contents.items():
+        value = clone.graph.initializers[name]
+        before = value.const_value
+        assert before is not None, "an initializer has content"
+        value.const_value = ir.Tensor(
+            np.ascontiguousarray(content, dtype=before.dtype.numpy()),
+            dtype=before.dtype,
+            name=name,
+            doc_string=before.doc_string,
+            metadata_props=dict(before.metadata_props),
+        )
+    return clone
