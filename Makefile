@@ -12,7 +12,8 @@ demo:
 	.venv/bin/edgecomp demo
 
 test:
-	@sh scripts/debian_packages.sh qemu-system-arm qemu-user openssh-server
+	@sh scripts/debian_packages.sh qemu-system-arm qemu-user openssh-server \
+		gcc g++ cmake gcc-arm-none-eabi
 	@sh scripts/make_venv.sh demo tflite dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -149,6 +149,32 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     _add_model_options(command)
 
 
+def _package_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "artifacts", type=Path, nargs="+", metavar="OUT.edge", help="artifacts to package together"
+    )
+    command.add_argument(
+        "--as",
+        dest="kind",
+        required=True,
+        metavar="KIND",
+        help="c, cmake, arduino, platformio, zephyr, cmsis-pack or mlf",
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to make"
+    )
+    command.add_argument("--name", help="what it is called, a C identifier (the model's name)")
+    command.add_argument(
+        "--release", default="1.0.0", metavar="VERSION", help="its version (%(default)s)"
+    )
+    command.add_argument(
+        "--vendor", default="edgecomp", help="who publishes it (%(default)s), where a kind asks"
+    )
+    command.add_argument(
+        "--url", default="https://example.com", help="where it is published, where a kind asks"
+    )
+
+
 def _add_artifact(command: argparse.ArgumentParser) -> None:
     command.add_argument("artifact", type=Path, metavar="OUT.edge", help="the artifact")
 
@@ -224,6 +250,7 @@ SUMMARIES: Mapping[str, str] = {
     "verify": "compare an artifact with a model",
     "evaluate": "measure the accuracy of a model or an artifact",
     "bench": "measure latency, instructions and energy",
+    "package": "make artifacts a library for firmware projects",
 }
 
 ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -235,4 +262,5 @@ ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "verify": _verify_arguments,
     "evaluate": _evaluate_arguments,
     "bench": _bench_arguments,
+    "package": _package_arguments,
 }

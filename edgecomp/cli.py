@@ -187,6 +187,14 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Any:
     )
 
 
+def _package(options: argparse.Namespace, progress: Progress) -> Any:
+    from edgecomp.commands.package import package_files
+    from edgecomp.packaging.project import Labels
+
+    labels = Labels(options.name, options.release, options.vendor, options.url)
+    return package_files(options.artifacts, options.kind, options.output, labels)
+
+
 HANDLERS: Mapping[str, Handler] = {
     "demo": _demo,
     "devices": _devices,
@@ -199,6 +207,7 @@ HANDLERS: Mapping[str, Handler] = {
     "verify": _verify,
     "evaluate": _evaluate,
     "bench": _bench,
+    "package": _package,
 }
 """What does each command; every one imports what it needs, so that none waits for another's."""
 

@@ -21,6 +21,7 @@ REPORTS: Mapping[str, tuple[str, str]] = {
     "verify": ("measurements", "verify_lines"),
     "evaluate": ("measurements", "evaluation_lines"),
     "bench": ("measurements", "bench_lines"),
+    "package": ("packages", "package_lines"),
 }
 
 

@@ -9,7 +9,7 @@
 /* ec_index_of_extreme_TYPE: x[outer][extent][inner] -> y[outer][inner]; of equal elements the first
  * counts, or the last. */
 #define EC_INDEX_OF_EXTREME(NAME, TYPE)                                                          \
-  static void NAME(const TYPE *x, int64_t *y, int32_t outer, int32_t extent, int32_t inner,      \
+  EC_STATIC void NAME(const TYPE *x, int64_t *y, int32_t outer, int32_t extent, int32_t inner,      \
                    int32_t largest, int32_t last) {                                              \
     for (int32_t row = 0; row < outer; ++row, x += extent * inner, y += inner) {                 \
       for (int32_t column = 0; column < inner; ++column) {                                       \
