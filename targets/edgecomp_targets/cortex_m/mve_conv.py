@@ -10,12 +10,23 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
-from edgecomp_targets.cortex_m.dsp_conv import conv_fields, flattened, is_row_of_pixels, pointwise
-from edgecomp_targets.cortex_m.dsp_weights import quads
+from edgecomp_targets.cortex_m.mve_stream import (
+    FILTERS_AT_ONCE,
+    LANES,
+    Patch,
+    form_of,
+    one_row,
+    patch_of,
+    stream_of,
+)
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
-LANES = 16
-CHANNELS_AT_ONCE = 4
+PATCHES_AT_ONCE = 8
+TAPS_AT_ONCE = 8
+TAP_LIMIT = 1 << 16
+
+# Instructions for two pixels: to gather eight elements of both, and what comes with it.
+_GATHER, _GATHERED = 10, 36
 
 Array = npt.NDArray[Any]
 
@@ -24,20 +35,29 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
     """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
     if work.shape.group != 1 or work.shape.dilations != (1, 1):
         return None
-    shape = flattened(work.shape)
-    return _replacement(shape, work.input_zero_point, work.rescale, weights, constants)
+    return _replacement(
+        _flattened(work.shape), work.input_zero_point, work.rescale, weights, constants
+    )
 
 
 def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
     """A dense layer with weights [O,K]: a convolution with a pixel for each row."""
-    shape = pointwise(work.rows, work.depth, work.units)
+    shape = _pointwise(work.rows, work.depth, work.units)
     return _replacement(shape, 0, work.rescale, weights, constants)
 
 
-def filled(array: Array, multiple: int, axis: int = 0) -> Array:
-    """`array` with zeros at the end of `axis`, up to a multiple of `multiple`."""
-    missing = -array.shape[axis] % multiple
-    return np.pad(array, [(0, missing if i == axis else 0) for i in range(array.ndim)])
+def _pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
+    """A 1x1 convolution of one row of pixels."""
+    return ConvShape((1, 1, pixels, channels), filters, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1)
+
+
+def _flattened(shape: ConvShape) -> ConvShape:
+    """A 1x1 convolution over whole vectors as one row of pixels, so that all of them pair up."""
+    batch, height, width, channels = shape.x
+    plain = shape.kernel == shape.strides == (1, 1) and not any(shape.pads)
+    if plain and channels % LANES == 0:
+        return _pointwise(batch * height * width, channels, shape.out_channels)
+    return shape
 
 
 def _replacement(
@@ -49,32 +69,97 @@ def _replacement(
 ) -> Replacement | None:
     if not rescale.only_down:
         return None
-    matrix = filled(filled(weights.reshape(len(weights), -1), LANES, 1), CHANNELS_AT_ONCE)
-    bias, multiplier, shift = (filled(array, CHANNELS_AT_ONCE) for array in constants)
-    fields = conv_fields(shape, zero_point, rescale)
-    depth = matrix.shape[1]
-    # a patch of whole vectors in one row of the input needs no copy
-    in_place = shape.kernel[0] == 1 and not fields["padded_width"] and fields["span"] == depth
-    fields |= {"depth": depth, "in_place": int(in_place), "out_zero_point": rescale.zero_point}
-    row_bytes = fields["padded_width"] * fields["channels"] * fields["kernel_height"]
+    patch, taps = _patch(shape)
+    # rows are copied for their border, and so that nothing beyond the input's end is read
+    copied = any(shape.pads) or (not taps.size and patch.row_bytes > patch.span)
+    waiting = PATCHES_AT_ONCE if taps.size else 0
+    fields = _fields(shape, zero_point, rescale) | {
+        "padded_width": _width(shape) if copied else 0,
+        "patch": patch.row_bytes if taps.size else 0,
+        "patches": waiting,
+        "form": form_of(patch, rescale),
+        "vectors": patch.vectors,
+    }
+    slack = patch.row_bytes - patch.span
+    rows_bytes = shape.kernel[0] * _width(shape) * shape.x[3] + slack if copied else 0
+    filters = weights.reshape(len(weights), patch.rows, patch.span)
     return Replacement(
         "ec_mve_conv",
         "edgecomp_mve_conv.h",
         (0,),
         {
-            "weights": matrix,
-            "bias": bias,
-            "multiplier": multiplier,
-            "shift": shift,
+            "stream": stream_of(patch, filters, constants),
+            "taps": np.pad(taps, (0, slack if taps.size else 1)),
             "geometry": geometry(fields),
         },
-        max(1, (0 if in_place else 2 * quads(depth)) + quads(row_bytes)),
-        _overlaps(shape, fields["padded_width"] != 0, in_place),
+        max(1, -(-(waiting * patch.row_bytes + rows_bytes) // 4)),
+        _overlaps(shape, copied),
     )
 
 
-def _overlaps(shape: ConvShape, padded: bool, in_place: bool) -> tuple[Overlap, ...]:
-    """As `ec_mve_conv` goes: two pixels at a time, gathered before they are written or not."""
-    if is_row_of_pixels(shape) and not padded:
-        return by_pixels(shape, pixels=2, copied=not in_place)
-    return by_rows(shape, rows=1, copied=padded)
+def _overlaps(shape: ConvShape, copied: bool) -> tuple[Overlap, ...]:
+    """As `ec_mve_conv` goes: two pixels of a row at a time, which are read for all filters."""
+    one_row_of_pixels = shape.x[1] == shape.output_extent(0) == 1
+    if one_row_of_pixels and shape.kernel == shape.strides == (1, 1) and not copied:
+        return by_pixels(shape, pixels=2, copied=False)
+    return by_rows(shape, rows=1, copied=copied)
+
+
+def _pixels(shape: ConvShape) -> int:
+    """Of all outputs."""
+    return shape.x[0] * shape.output_extent(0) * shape.output_extent(1)
+
+
+def _width(shape: ConvShape) -> int:
+    """Of a row with its border."""
+    return shape.pads[1] + shape.x[2] + shape.pads[3]
+
+
+def _patch(shape: ConvShape) -> tuple[Patch, Array]:
+    """How patches are read, and where their elements are if they are gathered (else none)."""
+    channels = shape.x[3]
+    if _pixels(shape) == 1 and shape.kernel == (1, 1):
+        return one_row(channels), np.zeros(0, np.uint16)
+    pitch, span = _width(shape) * channels, shape.kernel[1] * channels
+    taps = (np.arange(shape.kernel[0])[:, None] * pitch + np.arange(span)).reshape(-1)
+    blocks = -(-shape.out_channels // FILTERS_AT_ONCE)
+    rows, gathered = patch_of(shape.kernel[0], span, pitch), patch_of(1, taps.size, 0)
+    gathering = _GATHERED + _GATHER * gathered.row_bytes // TAPS_AT_ONCE
+    cheaper = gathering + blocks * gathered.instructions < blocks * rows.instructions
+    if cheaper and taps[-1] < TAP_LIMIT:
+        return gathered, taps.astype(np.uint16)
+    return rows, np.zeros(0, np.uint16)
+
+
+def _fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
+    """Fields of `ec_mve_conv_shape`, in its order; some are still to be filled in."""
+    return {
+        "batch": shape.x[0],
+        "height": shape.x[1],
+        "width": shape.x[2],
+        "channels": shape.x[3],
+        "out_height": shape.output_extent(0),
+        "out_width": shape.output_extent(1),
+        "filters": shape.out_channels,
+        "kernel_height": shape.kernel[0],
+        "stride_height": shape.strides[0],
+        "stride_width": shape.strides[1],
+        "pad_top": shape.pads[0],
+        "pad_left": shape.pads[1],
+        "padded_width": 0,
+        "patch": 0,
+        "patches": 0,
+        "input_zero_point": zero_point,
+        "zero_point": rescale.zero_point,
+        "form": 0,
+        "vectors": 0,
+        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
+        "low": rescale.low,
+        "high": rescale.high,
+    }
+
+
+def filled(array: Array, multiple: int, axis: int = 0) -> Array:
+    """`array` with zeros at the end of `axis`, up to a multiple of `multiple`."""
+    missing = -array.shape[axis] % multiple
+    return np.pad(array, [(0, missing if i == axis else 0) for i in range(array.ndim)])

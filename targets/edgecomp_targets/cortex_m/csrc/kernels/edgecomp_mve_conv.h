@@ -1,63 +1,104 @@
-/* Convolutions and dense layers by the products of `edgecomp_mve.h`. */
+/* Convolutions and dense layers by the products of `edgecomp_mve_matrix.h`. */
 #ifndef EDGECOMP_MVE_CONV_H
 #define EDGECOMP_MVE_CONV_H
 
-#include "edgecomp_conv_rows.h"
-#include "edgecomp_mve.h"
+#include "edgecomp_mve_matrix.h"
 
-/* As `mve_conv.py` writes it. */
+/* As `mve_conv.py` writes it. Sizes in elements. */
 typedef struct {
-  ec_conv_shape conv;
-  int32_t depth;           /* of a patch, a multiple of 16; weights beyond its end are 0 */
-  int32_t in_place;        /* patches are pixels of the input */
-  int32_t out_zero_point;
+  int32_t batch, height, width, channels; /* of the input */
+  int32_t out_height, out_width, filters; /* of the output */
+  int32_t kernel_height, stride_height, stride_width, pad_top, pad_left;
+  int32_t padded_width; /* of a row with its border; 0 when rows are read in place */
+  int32_t patch;        /* bytes of a gathered patch; 0 when they are read where they are */
+  int32_t patches;      /* at a time */
+  int32_t input_zero_point, zero_point;
+  int32_t form, vectors; /* as in ec_mve_job */
+  ec_output_range range;
 } ec_mve_conv_shape;
 
-/* The patch that begins at `source`, one kernel row after the other. */
-EC_INLINE void ec_mve_gather(int8_t *patch, const int8_t *source, const ec_conv_shape *s,
-                             int32_t pitch) {
-  for (int32_t k = 0; k < s->kernel_height; ++k, source += pitch, patch += s->span) {
-    ec_mve_copy(patch, source, s->span);
+/* The input rows of a kernel from `top` on, with their border. */
+EC_NOINLINE void ec_mve_pad_rows(const int8_t *image, int8_t *to, const ec_mve_conv_shape *s,
+                                 int32_t top) {
+  const int32_t bytes = s->width * s->channels, left = s->pad_left * s->channels;
+  const int32_t pitch = s->padded_width * s->channels, zero = s->input_zero_point;
+  EC_ROLLED for (int32_t row = top; row < top + s->kernel_height; ++row) {
+    if (row < 0 || row >= s->height) {
+      to = ec_mve_fill(to, zero, pitch);
+    } else {
+      to = ec_mve_fill(to, zero, left);
+      to = ec_mve_copy(to, image + row * bytes, bytes);
+      to = ec_mve_fill(to, zero, pitch - left - bytes);
+    }
   }
 }
 
-/* NHWC convolution. `bias`, `multiplier`, `shift` and the weights are filled up to four channels.
- * `scratch` has two patches, and the rows of a kernel with their border. */
-EC_NOINLINE void ec_mve_conv(const int8_t *x, const int8_t *weights, const int32_t *bias,
-                             const int32_t *multiplier, const int8_t *shift, const int32_t *shape,
-                             int8_t *y, int32_t *scratch) {
-  const ec_mve_conv_shape *const m = (const ec_mve_conv_shape *)(const void *)shape;
-  const ec_conv_shape *const s = &m->conv;
-  const ec_mve_rescaling r = {bias, multiplier, shift, m->out_zero_point, &s->range};
-  const int32_t filters = s->filters, depth = m->depth;
-  int8_t *const first = (int8_t *)scratch, *const second = first + depth;
-  int8_t *const rows = second + depth;
-  const int padded = s->padded_width != 0;
-  const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
+/* A patch, eight elements for each eight of `taps`: how far they are from `source`. */
+EC_INLINE void ec_mve_gather(int8_t *patch, const int8_t *source, const uint16_t *taps,
+                             int32_t count) {
+#if EC_MVE
+  EC_ROLLED for (; count > 0; count -= 8, taps += 8, patch += 8) {
+    vstrbq_u16((uint8_t *)patch,
+               vldrbq_gather_offset_u16((const uint8_t *)source, vldrhq_u16(taps)));
+  }
+#else
+  for (int32_t i = 0; i < count; ++i) patch[i] = source[taps[i]];
+#endif
+}
+
+/* Where gathered patches wait for others, to be multiplied together. */
+typedef struct {
+  int8_t *patches;
+  int32_t count;
+  int8_t *y; /* of the first of them */
+} ec_mve_waiting;
+
+EC_INLINE void ec_mve_flush(const ec_mve_job *j, ec_mve_waiting *w) {
+  ec_mve_pixels(j, w->patches, w->count, w->y);
+  w->y += w->count * j->filters;
+  w->count = 0;
+}
+
+/* One row of pixels, the first patch of which is at `source`. */
+EC_NOINLINE void ec_mve_gather_row(const ec_mve_job *j, const ec_mve_conv_shape *s,
+                                   const int8_t *source, const uint16_t *taps, ec_mve_waiting *w) {
   const int32_t step = s->stride_width * s->channels;
+  for (int32_t left = s->out_width; left > 0; --left, source += step) {
+    ec_mve_gather(w->patches + w->count * s->patch, source, taps, s->patch);
+    if (++w->count == s->patches) ec_mve_flush(j, w);
+  }
+}
+
+/* NHWC convolution. `stream` is that of `edgecomp_mve_matrix.h`; `taps` is for patches that are gathered.
+ * `scratch` has the patches, then the rows of a kernel with their border and the slack. */
+EC_NOINLINE void ec_mve_conv(const int8_t *x, const int32_t *stream, const uint16_t *taps,
+                             const int32_t *shape, int8_t *y, int32_t *scratch) {
+  const ec_mve_conv_shape *const s = (const ec_mve_conv_shape *)(const void *)shape;
+  const int32_t pitch = (s->padded_width ? s->padded_width : s->width) * s->channels;
+  const int32_t step = s->patch ? s->patch : s->stride_width * s->channels;
+  const ec_mve_job job = {(const int8_t *)(const void *)stream, step, s->filters, s->zero_point,
+                          s->form, s->vectors};
+  ec_mve_waiting waiting = {(int8_t *)(void *)scratch, 0, y};
+  int8_t *const rows = waiting.patches + s->patches * s->patch;
+  int8_t *out = y;
   for (int32_t n = 0; n < s->batch; ++n, x += s->height * s->width * s->channels) {
-    for (int32_t h = 0; h < s->out_height; ++h) {
+    for (int32_t h = 0; h < s->out_height; ++h, out += s->out_width * s->filters) {
       const int32_t top = h * s->stride_height - s->pad_top;
-      const int8_t *source = padded ? rows : x + top * pitch;
-      if (padded) ec_pad_rows(x, rows, s, top, s->kernel_height, pitch);
-      for (int32_t left = s->out_width; left > 0; left -= 2, source += 2 * step) {
-        const int8_t *p = source, *q = source + step;
-        if (!m->in_place) {
-          ec_mve_gather(first, source, s, pitch);
-          if (left > 1) ec_mve_gather(second, source + step, s, pitch);
-          p = first;
-          q = second;
-        }
-        if (left > 1) {
-          ec_mve_two_vectors(p, q, weights, &r, depth, filters, y);
-          y += 2 * filters;
-        } else {
-          ec_mve_one_vector(p, weights, &r, depth, filters, y);
-          y += filters;
-        }
+      const int8_t *source = rows;
+      if (s->padded_width) {
+        ec_mve_pad_rows(x, rows, s, top);
+      } else {
+        source = x + top * pitch;
+      }
+      if (s->patch) {
+        ec_mve_gather_row(&job, s, source, taps, &waiting);
+      } else {
+        ec_mve_pixels(&job, source, s->out_width, out);
       }
     }
   }
+  if (waiting.count) ec_mve_flush(&job, &waiting);
+  if (s->range.narrow) ec_mve_narrow(y, (int32_t)(out - y), &s->range);
 }
 
 #endif

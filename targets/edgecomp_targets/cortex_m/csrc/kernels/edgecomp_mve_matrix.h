@@ -1,0 +1,196 @@
+/* Products of pixels with filters: two pixels and four filters at a time, in 16-byte vectors.
+ *
+ * The filters come as one stream in the order of use, as `mve_stream.py` writes it. For each block of four
+ * filters: the four biases, twice; for each vector of a patch, the 16 weights of each filter; the four
+ * multipliers, the four shifts; and how far the next block's outputs are, 0 in the last block. A patch of
+ * several rows is in segments, each followed by a word: twice how far the next one is, from the end of
+ * this one, plus 1 in a block's last segment, from where the way leads back to the patch's beginning.
+ */
+#ifndef EDGECOMP_MVE_MATRIX_H
+#define EDGECOMP_MVE_MATRIX_H
+
+#include "edgecomp_mve.h"
+
+/* Eight times one of these, plus (but for the last) the vectors of a segment: what `mve_stream.py` may ask
+ * for. */
+enum {
+  EC_MVE_CLAMPED = 0, /* one segment, no words between; outputs below the zero point are clamped to it */
+  EC_MVE_WHOLE = 1,   /* one segment, no words between */
+  EC_MVE_SEGMENTS = 2,
+  EC_MVE_ONE = 3 /* one pixel and one segment of any length, no words between */
+};
+
+/* What stays the same for all pixels. */
+typedef struct {
+  const int8_t *stream;
+  int32_t step; /* from a pixel's patch to the next one's */
+  int32_t filters;
+  int32_t zero_point; /* of the output */
+  int32_t form;
+  int32_t vectors; /* of a segment */
+} ec_mve_job;
+
+#if EC_MVE
+
+/* A vector of each of two patches times four filters; the sums are in the even registers. */
+#define EC_MVE_PRODUCTS                                                              \
+  "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\tvmladava.s8 r8, q1, q2\n\t"  \
+  "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\tvmladava.s8 r10, q1, q2\n\t" \
+  "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\tvmladava.s8 r12, q1, q2\n\t" \
+  "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r6, q0, q2\n\tvmladava.s8 lr, q1, q2\n\t"
+#define EC_MVE_AT(o) \
+  "vldrb.u8 q0, [%[p], #" #o "]\n\tvldrb.u8 q1, [%[q], #" #o "]\n\t" EC_MVE_PRODUCTS
+#define EC_MVE_NEXT "vldrb.u8 q0, [%[p]], #16\n\tvldrb.u8 q1, [%[q]], #16\n\t" EC_MVE_PRODUCTS
+
+#define EC_MVE_BIAS "ldm %[w]!, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
+#define EC_MVE_SUMS                                              \
+  "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"   \
+  "vmov q1[2], q1[0], r8, r12\n\tvmov q1[3], q1[1], r10, lr\n\t"
+#define EC_MVE_SCALE                                                                   \
+  "vldrb.u8 q2, [%[w]], #16\n\tvqrdmulh.s32 q0, q0, q2\n\tvqrdmulh.s32 q1, q1, q2\n\t" \
+  "vldrb.u8 q2, [%[w]], #16\n\t"
+/* VRSHL rounds ties upwards: one less for negative numbers, unless the shift is 0. */
+#define EC_MVE_AWAY_FROM_ZERO                                            \
+  "vand q3, q0, q2\n\tvshr.s32 q3, q3, #31\n\tvadd.i32 q0, q0, q3\n\t"   \
+  "vand q3, q1, q2\n\tvshr.s32 q3, q3, #31\n\tvadd.i32 q1, q1, q3\n\t"
+/* The outputs of the two pixels take turns in the lanes. */
+#define EC_MVE_STORE                                                                  \
+  "vrshl.s32 q0, q0, q2\n\tvrshl.s32 q1, q1, q2\n\t"                                  \
+  "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t"        \
+  "vqmovnb.s16 q0, q0\n\tvstrb.16 q0, [%[y], %q[lanes]]\n\t"                          \
+  "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b"
+
+#define EC_MVE_CLOBBERS                                                                \
+  "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory"
+#define EC_MVE_BLOCKS(products, scale)                                                \
+  __asm__ volatile("1:\n\t" EC_MVE_BIAS products EC_MVE_SUMS scale EC_MVE_STORE       \
+                   : [w] "+r"(w), [p] "+r"(p), [q] "+r"(q), [y] "+r"(y), [way] "=&r"(way) \
+                   : [zero] "w"(zero), [lanes] "w"(lanes)                             \
+                   : EC_MVE_CLOBBERS)
+#define EC_MVE_SEGMENT(products)                                       \
+  "2:\n\t" products "ldr %[way], [%[w]], #4\n\tasrs %[way], %[way], #1\n\t" \
+  "add %[p], %[p], %[way]\n\tadd %[q], %[q], %[way]\n\tbcc 2b\n\t"
+/* One pixel's sums of any number of vectors, twice. */
+#define EC_MVE_ONE_PIXEL                                                                 \
+  __asm__ volatile("1:\n\t" EC_MVE_BIAS "dls lr, %[n]\n2:\n\t"                          \
+                   "vldrb.u8 q0, [%[p]], #16\n\t"                                        \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\t"              \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\t"              \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\t"              \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r6, q0, q2\n\t"              \
+                   "le lr, 2b\n\tsub %[p], %[p], %[n], lsl #4\n\t"                       \
+                   "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"          \
+                   "vmov q1, q0\n\t" EC_MVE_SIGNED EC_MVE_STORE                          \
+                   : [w] "+r"(w), [p] "+r"(p), [y] "+r"(y)                               \
+                   : [n] "r"(vectors), [zero] "w"(zero), [lanes] "w"(lanes)              \
+                   : EC_MVE_CLOBBERS)
+
+#define EC_MVE_1 EC_MVE_AT(0)
+#define EC_MVE_2 EC_MVE_1 EC_MVE_AT(16)
+#define EC_MVE_3 EC_MVE_2 EC_MVE_AT(32)
+#define EC_MVE_4 EC_MVE_3 EC_MVE_AT(48)
+#define EC_MVE_NEXT_3 EC_MVE_NEXT EC_MVE_NEXT EC_MVE_NEXT
+#define EC_MVE_SIGNED EC_MVE_SCALE EC_MVE_AWAY_FROM_ZERO
+
+/* All filters of the pixels at `p` and `q`; `lanes` is where the outputs of a block go. */
+EC_INLINE void ec_mve_filters(const int8_t *p, const int8_t *q, const ec_mve_job *j,
+                              uint16x8_t lanes, int16x8_t zero, int8_t *y) {
+  const int8_t *w = j->stream;
+  int32_t way, vectors;
+  switch (j->form) {
+    case 8 * EC_MVE_CLAMPED + 1: EC_MVE_BLOCKS(EC_MVE_1, EC_MVE_SCALE); break;
+    case 8 * EC_MVE_CLAMPED + 2: EC_MVE_BLOCKS(EC_MVE_2, EC_MVE_SCALE); break;
+    case 8 * EC_MVE_CLAMPED + 3: EC_MVE_BLOCKS(EC_MVE_3, EC_MVE_SCALE); break;
+    case 8 * EC_MVE_CLAMPED + 4: EC_MVE_BLOCKS(EC_MVE_4, EC_MVE_SCALE); break;
+    case 8 * EC_MVE_WHOLE + 1: EC_MVE_BLOCKS(EC_MVE_1, EC_MVE_SIGNED); break;
+    case 8 * EC_MVE_WHOLE + 2: EC_MVE_BLOCKS(EC_MVE_2, EC_MVE_SIGNED); break;
+    case 8 * EC_MVE_WHOLE + 3: EC_MVE_BLOCKS(EC_MVE_3, EC_MVE_SIGNED); break;
+    case 8 * EC_MVE_WHOLE + 4: EC_MVE_BLOCKS(EC_MVE_4, EC_MVE_SIGNED); break;
+    case 8 * EC_MVE_SEGMENTS + 1:
+      EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT), EC_MVE_SIGNED);
+      break;
+    case 8 * EC_MVE_SEGMENTS + 3:
+      EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3), EC_MVE_SIGNED);
+      break;
+    case 8 * EC_MVE_SEGMENTS + 4:
+      EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3 EC_MVE_NEXT), EC_MVE_SIGNED);
+      break;
+    case 8 * EC_MVE_SEGMENTS + 6:
+      EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3 EC_MVE_NEXT_3), EC_MVE_SIGNED);
+      break;
+    default:
+      vectors = j->vectors;
+      EC_MVE_ONE_PIXEL;
+      break;
+  }
+}
+
+/* Where the outputs of four filters of two pixels go, which are `apart`: there may be fewer filters. */
+EC_INLINE uint16x8_t ec_mve_lanes(int32_t filters, int32_t apart) {
+  const uint16x8_t filter = {0, 0, 1, 1, 2, 2, 3, 3}, pixel = {0, 1, 0, 1, 0, 1, 0, 1};
+  const uint16x8_t last = vdupq_n_u16((uint16_t)(filters - 1));
+  return vmlaq_n_u16(vminq_u16(filter, last), pixel, (uint16_t)apart);
+}
+
+#else
+
+/* Adds the products of `vectors` vectors of a patch with four filters. */
+EC_INLINE void ec_mve_products(const int8_t *patch, const int8_t *w, int32_t vectors,
+                               int32_t sums[4]) {
+  for (int32_t v = 0; v < vectors; ++v, patch += 16) {
+    for (int32_t f = 0; f < 4; ++f, w += 16) {
+      for (int32_t k = 0; k < 16; ++k) sums[f] += patch[k] * w[k];
+    }
+  }
+}
+
+/* All filters of the pixel at `p`. */
+EC_INLINE void ec_mve_filters(const int8_t *p, const ec_mve_job *j, int8_t *y) {
+  const int32_t vectors = j->vectors;
+  const int8_t *w = j->stream;
+  int32_t next = 1;
+  for (int8_t *to = y; next; to += next) {
+    int32_t sums[4], way = 1;
+    ec_copy(sums, w, sizeof sums);
+    w += 2 * sizeof sums;
+    do {
+      ec_mve_products(p, w, vectors, sums);
+      w += 64 * vectors;
+      if (j->form >> 3 == EC_MVE_SEGMENTS) {
+        way = ec_mve_word(w);
+        w += 4;
+        p += 16 * vectors + (way >> 1);
+      }
+    } while (!(way & 1));
+    for (int32_t f = 0; f < 4 && f < j->filters; ++f) {
+      const int32_t multiplier = ec_mve_word(w + 4 * f), shift = ec_mve_word(w + 16 + 4 * f);
+      to[f] = ec_mve_rescaled(sums[f], multiplier, shift, j->zero_point);
+    }
+    next = ec_mve_word(w + 32);
+    w += 36;
+  }
+}
+
+#endif
+
+/* `count` pixels, the first patch of which is at `p`. */
+EC_NOINLINE void ec_mve_pixels(const ec_mve_job *j, const int8_t *p, int32_t count, int8_t *y) {
+#if EC_MVE
+  const ec_mve_job job = *j; /* a store of outputs cannot change a copy */
+  const int32_t step = job.step, filters = job.filters;
+  const int16x8_t zero = vdupq_n_s16((int16_t)j->zero_point);
+  uint16x8_t lanes = ec_mve_lanes(filters, filters);
+  EC_ROLLED for (; count > 0; count -= 2, p += 2 * step, y += 2 * filters) {
+    const int8_t *q = p + step;
+    if (count == 1) {
+      q = p;
+      lanes = ec_mve_lanes(filters, 0);
+    }
+    ec_mve_filters(p, q, &job, lanes, zero, y);
+  }
+#else
+  for (; count > 0; --count, p += j->step, y += j->filters) ec_mve_filters(p, j, y);
+#endif
+}
+
+#endif

@@ -1,0 +1,122 @@
+"""Filters as the stream that `csrc/kernels/edgecomp_mve_matrix.h` reads, and what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecomp.lowering.kernels.conv import Rescale
+
+LANES = 16
+FILTERS_AT_ONCE = 4
+CLAMPED, WHOLE, SEGMENTS, ONE = range(4)
+SEGMENT_VECTORS = (1, 3, 4, 6)
+"""How many vectors a segment may have."""
+WHOLE_VECTORS = 4
+"""A patch of one row with so many vectors at most needs no words between."""
+
+# Instructions for two pixels and four filters: for a vector, between segments, for the rest.
+_VECTOR, _SEGMENT, _BLOCK = 14, 5, 22
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """How the elements of a patch lie in vectors.
+
+    Attributes:
+        rows: of elements that follow each other.
+        span: elements of a row.
+        pitch: from the beginning of a row to the next one's, in bytes.
+        segments: of a row.
+        vectors: of a segment; the weights of what lies beyond the row are 0.
+        alone: it is the only pixel's.
+    """
+
+    rows: int
+    span: int
+    pitch: int
+    segments: int
+    vectors: int
+    alone: bool = False
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes read for each row."""
+        return self.segments * self.vectors * LANES
+
+    @property
+    def is_whole(self) -> bool:
+        """There is one segment only, and code for it without words between."""
+        return self.alone or (self.rows * self.segments == 1 and self.vectors <= WHOLE_VECTORS)
+
+    @property
+    def instructions(self) -> int:
+        """For two pixels and four filters."""
+        parts = self.rows * self.segments
+        words = 0 if self.is_whole else _SEGMENT * parts
+        return parts * self.vectors * _VECTOR + words + _BLOCK
+
+
+def patch_of(rows: int, span: int, pitch: int) -> Patch:
+    """The cheapest way to read `rows` rows of `span` bytes, `pitch` bytes apart."""
+    needed = -(-span // LANES)
+    sizes = (*SEGMENT_VECTORS, *range(1, WHOLE_VECTORS + 1)) if rows == 1 else SEGMENT_VECTORS
+    ways = [Patch(rows, span, pitch, -(-needed // size), size) for size in sizes]
+    usable = [p for p in ways if p.is_whole or p.vectors in SEGMENT_VECTORS]
+    return min(usable, key=lambda patch: (patch.instructions, patch.row_bytes))
+
+
+def one_row(span: int) -> Patch:
+    """The patch of a single pixel: `span` bytes in one segment."""
+    return Patch(1, span, 0, 1, -(-span // LANES), alone=True)
+
+
+def form_of(patch: Patch, rescale: Rescale) -> int:
+    """The number of the code that multiplies such patches."""
+    if patch.alone:
+        return 8 * ONE
+    if not patch.is_whole:
+        return 8 * SEGMENTS + patch.vectors
+    # what is below the zero point need not be rounded as the specification says
+    clamped = rescale.low >= rescale.zero_point
+    return 8 * (CLAMPED if clamped else WHOLE) + patch.vectors
+
+
+def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.NDArray[np.int32]:
+    """The stream of int8 `weights` [filters, rows, span] and their bias, multiplier and shift."""
+    filters = len(weights)
+    vectors = patch.segments * patch.vectors
+    wide = np.zeros((filters, patch.rows, patch.row_bytes), np.int8)
+    wide[:, :, : patch.span] = weights
+    parts = wide.reshape(filters, patch.rows * patch.segments, patch.vectors, LANES)
+    ways = _ways(patch, vectors)
+    firsts = [*range(0, filters - FILTERS_AT_ONCE + 1, FILTERS_AT_ONCE)] or [0]
+    if filters > firsts[-1] + FILTERS_AT_ONCE:
+        firsts.append(filters - FILTERS_AT_ONCE)
+    words: list[npt.NDArray[np.int32]] = []
+    for first, following in zip(firsts, [*firsts[1:], firsts[-1]], strict=True):
+        block = np.minimum(np.arange(first, first + FILTERS_AT_ONCE), filters - 1)
+        bias, multiplier, shift = (array[block].astype(np.int32) for array in constants)
+        words += [bias, bias]
+        for part, way in enumerate(ways):
+            mixed = np.ascontiguousarray(parts[block, part].transpose(1, 0, 2))
+            words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]
+        words += [multiplier, shift, np.array([following - first], np.int32)]
+    return np.concatenate(words)
+
+
+def _ways(patch: Patch, vectors: int) -> list[npt.NDArray[np.int32]]:
+    """The word after each segment; none where there is no need."""
+    if patch.is_whole:
+        return [np.zeros(0, np.int32)]
+    row = [0] * (patch.segments - 1) + [patch.pitch - vectors * LANES]
+    words = [2 * way for way in row * patch.rows]
+    back = -((patch.rows - 1) * patch.pitch + vectors * LANES)
+    words[-1] = 2 * back + 1
+    return [np.array([word], np.int32) for word in words]
