@@ -193,9 +193,8 @@ def _run_nodes(
         for value, result in zip(node.outputs, results, strict=False):
             name = str(value.name)
             values[name] = result * gates[name] if name in gates else result
-        for value in node.inputs:
-            name = "" if value is None else str(value.name)
-            if last.get(name) == place and name not in wanted:
+        for name in {str(value.name) for value in node.inputs if value is not None}:
+            if last[name] == place and name not in wanted:
                 values.pop(name, None)
     return tuple(values[name] for name in wanted)
 

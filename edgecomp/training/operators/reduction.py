@@ -17,7 +17,8 @@ def _reduce(function: Callable[..., Any]) -> Operator:
 
     def reduce(node: ir.Node, x: Any, given: Any = None) -> Any:
         axes = axes_of(node, given, x.ndim)
-        if axes is None and node.attributes.get_int("noop_with_empty_axes", 0):
+        unchanged = node.attributes.get_int("noop_with_empty_axes", 0)
+        if axes is None and unchanged:
             return x
         keep = bool(node.attributes.get_int("keepdims", 1))
         return function(x, list(range(x.ndim)) if axes is None else axes, keep)
@@ -32,7 +33,10 @@ def _product(x: Any, axes: list[int], keep: bool) -> Any:
 
 
 def _softmax(function: Callable[..., Any]) -> Operator:
-    return lambda node, x: function(x, dim=node.attributes.get_int("axis", -1))
+    def apply(node: ir.Node, x: Any) -> Any:
+        return function(x, dim=node.attributes.get_int("axis", -1))
+
+    return apply
 
 
 def _cumulative_sum(node: ir.Node, x: Any, axis: Any) -> Any:

@@ -1,0 +1,172 @@
+"""What training brings down: a loss for each sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from edgecomp.errors import EdgecompError, Reason
+from edgecomp.model import Model
+from edgecomp.training.answers import Answer, answers_of, class_scores, common_features
+from edgecomp.training.executor import Network, Tensors
+from edgecomp.training.settings import Loss, Measure
+
+_SMALL = 1e-12
+"""Added to a variance before dividing by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The cross entropy of class scores and labels.
+
+    Attributes:
+        scores: where the model has them.
+    """
+
+    scores: Answer
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Values of the student's graph that the loss is made of."""
+        return (self.scores.value,)
+
+    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+        """The loss of each sample, [samples].
+
+        Args:
+            values: the `wanted` of the student, [samples, *shape].
+            inputs: the samples.
+            labels: int64 [samples].
+        """
+        return F.cross_entropy(values[self.scores.value].flatten(1), labels, reduction="none")
+
+    def correct(self, values: Tensors, labels: Any) -> Any:
+        """Whether the label of each sample has the highest score, [samples]."""
+        return values[self.scores.value].flatten(1).argmax(1) == labels
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """The distance from what another network answers.
+
+    Attributes:
+        network: the teacher.
+        answers: of the student and of the teacher, output by output.
+        kl: whether outputs are compared by Kullback-Leibler divergence, for each.
+        temperature: by which scores are divided then.
+        features: names of values inside that are compared too.
+    """
+
+    network: Network
+    answers: tuple[tuple[Answer, Answer], ...]
+    kl: tuple[bool, ...]
+    temperature: float
+    features: tuple[str, ...]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Values of the student's graph that the loss is made of."""
+        return tuple(dict.fromkeys([*(own.value for own, _ in self.answers), *self.features]))
+
+    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+        """The loss of each sample; see `Labels.losses`. Labels are not looked at."""
+        names = tuple(
+            dict.fromkeys([*(theirs.value for _, theirs in self.answers), *self.features])
+        )
+        with torch.no_grad():
+            right = self.network.run(inputs, names)
+        total = torch.zeros(())
+        for (own, theirs), kl in zip(self.answers, self.kl, strict=True):
+            student, teacher = values[own.value], right[theirs.value]
+            distance = (
+                self._divergence(student, teacher, own.axis) if kl else _error(student, teacher)
+            )
+            total = total + distance
+        for name in self.features:
+            total = total + _error(values[name], right[name]) / len(self.features)
+        return total
+
+    def _divergence(self, student: Any, teacher: Any, axis: int) -> Any:
+        """Times the square of the temperature, so that gradients do not depend on it."""
+        ours = F.log_softmax(student / self.temperature, dim=axis + 1)
+        right = F.log_softmax(teacher / self.temperature, dim=axis + 1)
+        terms = (right.exp() * (right - ours)).flatten(1).sum(1)
+        return terms * self.temperature**2
+
+
+Objective = Labels | Teacher
+
+
+def _error(student: Any, teacher: Any) -> Any:
+    """Mean squared error of each sample, as a share of the variance of the teacher's batch."""
+    variance = teacher.var(correction=0) + _SMALL
+    return (student - teacher).square().flatten(1).mean(1) / variance
+
+
+def check_labels(labels: npt.NDArray[np.int64] | None, scores: Answer) -> None:
+    """Make sure that `labels` are there and that the model scores their classes.
+
+    Raises:
+        EdgecompError: they cannot be used.
+    """
+    if labels is None:
+        raise EdgecompError(
+            Reason(
+                "the training samples have no labels",
+                fix="add an array `labels` of class indices to the file, or train with loss=logits",
+            )
+        )
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if low < 0 or high >= scores.classes:
+        raise EdgecompError(
+            Reason(
+                f"the labels go from {low} to {high}, and {scores.value} scores {scores.classes} "
+                f"classes, 0 to {scores.classes - 1}",
+                fix="give the class index of each sample",
+            )
+        )
+
+
+def make_objective(
+    model: Model,
+    teacher: Model | None,
+    loss: Loss,
+    measure: Measure = "auto",
+    temperature: float = 4.0,
+) -> Objective:
+    """The objective `loss` of a model that is to be trained.
+
+    Args:
+        model: the student.
+        teacher: what it learns from; needed unless the loss is "labels".
+        loss, measure, temperature: as in `Settings`.
+
+    Raises:
+        EdgecompError: the models do not suit the loss.
+    """
+    if loss == "labels":
+        return Labels(class_scores(model))
+    if teacher is None:
+        raise EdgecompError(Reason(f"loss={loss} needs the model before compression"))
+    own, theirs = answers_of(model), answers_of(teacher)
+    if [answer.shape for answer in own] != [answer.shape for answer in theirs] or not own:
+        raise EdgecompError(
+            Reason("its outputs have not the shapes of the model it learns from", model.name)
+        )
+    features = common_features(model, teacher) if loss == "features" else ()
+    if loss == "features" and not features:
+        raise EdgecompError(
+            Reason(
+                "no value inside has name and shape in common with the model before compression",
+                model.name,
+                "use loss=logits",
+            )
+        )
+    kl = tuple(answer.scores if measure == "auto" else measure == "kl" for answer in own)
+    pairs = tuple(zip(own, theirs, strict=True))
+    return Teacher(Network(teacher, keep_zeros="never"), pairs, kl, temperature, features)
