@@ -61,6 +61,11 @@ def last_axis(node: ir.Node) -> bool:
     return node.attributes.get_int("axis", -1) in (-1, _rank(node) - 1)
 
 
+def euclidean(node: ir.Node) -> bool:
+    """it divides by another norm than the Euclidean"""
+    return node.attributes.get_int("p", 2) == 2
+
+
 def plain_window(node: ir.Node) -> bool:
     """its window is dilated, or its average counts the border"""
     dilated = any(step != 1 for step in node.attributes.get_ints("dilations", [1]))

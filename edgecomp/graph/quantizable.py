@@ -104,10 +104,14 @@ RULES: Mapping[str, Rule] = {
     "Where": Rule(Role.ARITHMETIC, data=(1, 2), chosen=False),
     "ReduceMean": Rule(Role.ARITHMETIC, (limits.constant_axes,)),
     "ReduceSum": Rule(Role.ARITHMETIC, (limits.constant_axes,), chosen=False),
+    "ReduceProd": Rule(Role.ARITHMETIC, (limits.constant_axes,), chosen=False),
     "ReduceMax": Rule(Role.SAME_SCALE, (limits.constant_axes,)),
     "ReduceMin": Rule(Role.SAME_SCALE, (limits.constant_axes,)),
     "Softmax": Rule(Role.ARITHMETIC, (limits.last_axis,), output=(1 / 256, -128)),
     "LogSoftmax": Rule(Role.ARITHMETIC, (limits.last_axis,), output=(16 / 256, 127), chosen=False),
+    "LpNormalization": Rule(
+        Role.ARITHMETIC, (limits.last_axis, limits.euclidean), output=(1 / 128, 0), chosen=False
+    ),
     "Relu": Rule(Role.TABLE),
     "Clip": Rule(Role.TABLE, (limits.constant_parameters,)),
     "LeakyRelu": Rule(Role.TABLE),
@@ -159,9 +163,18 @@ WIDE = frozenset(
         *("Add", "ArgMax", "ArgMin", "AveragePool", "Concat", "Conv", "DepthToSpace", "Equal"),
         *("Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater"),
         *("GreaterOrEqual", "Less", "LessOrEqual", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad"),
-        *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Reshape", "Resize", "Slice"),
+        *(
+            "ReduceMax",
+            "ReduceMean",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceSum",
+            "Reshape",
+            "Resize",
+            "Slice",
+        ),
         *("SpaceToDepth", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"),
-        *("ConvTranspose",),
+        *("Abs", "Clip", "ConvTranspose", "Exp", "LeakyRelu", "Relu", "Sigmoid", "Softmax", "Tanh"),
     }
 )
 """Operators that have an integer meaning between int16 activations, too."""

@@ -95,11 +95,14 @@ def _stays(node: ir.Node, shape: tuple[int, ...], mode: str, transform: str) -> 
     return plain and ratio and image and (asymmetric or linear) and _whole_scales(node, shape)
 
 
+_INTEGERS = frozenset({"int8", "uint8", "int16", "uint16"})
+
+
 def _is_quantized(node: ir.Node) -> bool:
-    """Whether the node stands between DequantizeLinear and QuantizeLinear of 8 bits."""
+    """Whether the node stands between DequantizeLinear and QuantizeLinear of 8 or 16 bits."""
     before, after = dequantization_of(node.inputs[0]), requantizer_of(node.outputs[0])
-    eight_bits = before is not None and before.per_tensor and before.dtype in ("int8", "uint8")
-    return eight_bits and after is not None
+    known = before is not None and before.per_tensor
+    return known and before is not None and before.dtype in _INTEGERS and after is not None
 
 
 def _whole_scales(node: ir.Node, shape: tuple[int, ...]) -> bool:

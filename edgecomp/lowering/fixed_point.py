@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-
 LIMITS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "int16": (-(2**15), 2**15 - 1)}
 """The least and the largest number of each type activations have."""
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
+from edgecomp.graph.qdq import dequantization_of
 from edgecomp.lowering import (
+    integer_curves,
     integer_image,
     integer_index,
     integer_moves,
@@ -41,6 +43,8 @@ BUILDERS: Mapping[str, Builder] = {
     "LessOrEqual": integer_pairs.compare,
     "ReduceMean": integer_reduce.mean,
     "ReduceSum": integer_reduce.total,
+    "ReduceProd": integer_reduce.product,
+    "LpNormalization": integer_reduce.normalize,
     "ReduceMax": integer_reduce.extreme,
     "ReduceMin": integer_reduce.extreme,
     "ArgMax": integer_reduce.index_of_extreme,
@@ -68,11 +72,27 @@ BUILDERS: Mapping[str, Builder] = {
 }
 
 
+WIDE_BUILDERS: Mapping[str, Builder] = {
+    **dict.fromkeys(
+        ("Abs", "Clip", "Exp", "LeakyRelu", "Relu", "Sigmoid", "Tanh"), integer_curves.curve
+    ),
+    "Softmax": integer_curves.softmax,
+}
+"""The same of int16, where it is another."""
+
+
 def builder_of(node: ir.Node) -> Builder:
-    """The builder for `node`; a MatMul of two activations has another than one with weights."""
+    """The builder for `node`, by its operator and what it reads."""
     if node.op_type == "MatMul":
         return _matmul
+    if _reads_int16(node) and node.op_type in WIDE_BUILDERS:
+        return WIDE_BUILDERS[node.op_type]
     return BUILDERS[node.op_type]
+
+
+def _reads_int16(node: ir.Node) -> bool:
+    quantization = dequantization_of(node.inputs[0])
+    return quantization is not None and quantization.dtype == "int16"
 
 
 def _matmul(group: Group) -> list[ir.Node] | None:

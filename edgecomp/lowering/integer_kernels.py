@@ -12,6 +12,7 @@ from edgecomp.graph.values import constant_input, dtype_of
 from edgecomp.lowering.integer_group import DOMAIN, is_activation
 from edgecomp.lowering.kernels import conv, elementwise, pool, resize, transpose_conv
 from edgecomp.lowering.kernels.softmax import softmax
+from edgecomp.lowering.kernels_of_curves import CURVES
 from edgecomp.lowering.kernels_of_moves import INDEXED, MOVEMENT
 from edgecomp.lowering.kernels_of_pairs import PAIRS
 from edgecomp.lowering.kernels_of_reductions import REDUCTIONS
@@ -200,6 +201,7 @@ INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {
     "Requantize": _requantize,
     "ConvTranspose": _conv_transpose,
     "ResizeLinear": _resize_linear,
+    **CURVES,
     **PAIRS,
     **REDUCTIONS,
     **INDEXED,

@@ -19,7 +19,7 @@ from edgecomp.graph.qdq import (
 )
 from edgecomp.graph.quantizable import OWN_DOMAIN
 from edgecomp.graph.values import constant_input, is_constant, shape_of
-from edgecomp.lowering.integer_group import is_activation
+from edgecomp.lowering.integer_group import is_activation, is_int8
 
 # Their outputs are elements of their first input, so its scale is theirs.
 MOVES = frozenset(
@@ -58,6 +58,10 @@ def _reads_activation(node: ir.Node) -> bool:
     quantization = dequantization_of(node.inputs[0])
     known = is_constant(quantized_source(node.inputs[0]))
     return is_activation(quantization) and not known
+
+
+def _reads_int8(node: ir.Node) -> bool:
+    return _reads_activation(node) and is_int8(dequantization_of(node.inputs[0]))
 
 
 def _split_to_slices(graph: ir.Graph, node: ir.Node) -> None:
@@ -123,7 +127,7 @@ def _squared_difference(graph: ir.Graph, node: ir.Node) -> None:
     producer = None if difference is None else difference.producer()
     if producer is None or producer.op_type != "Sub" or not _squares(node):
         return
-    dequantized = all(dequantization_of(value) is not None for value in producer.inputs)
+    dequantized = all(is_int8(dequantization_of(value)) for value in producer.inputs)
     if dequantized and _only_reader_quantizes(node.outputs[0]):
         _fuse(graph, node, "SquaredDifference", list(producer.inputs))
 
@@ -139,7 +143,7 @@ def _reciprocal_root(graph: ir.Graph, node: ir.Node) -> None:
     """Sqrt, then Reciprocal, between DequantizeLinear and QuantizeLinear."""
     root = node.inputs[0]
     producer = None if root is None else root.producer()
-    if producer is None or producer.op_type != "Sqrt" or not _reads_activation(producer):
+    if producer is None or producer.op_type != "Sqrt" or not _reads_int8(producer):
         return
     if _only_reader_quantizes(node.outputs[0]):
         _fuse(graph, node, "Rsqrt", list(producer.inputs))

@@ -71,6 +71,40 @@ def _total(group: Group, axes: tuple[int, ...], divide: bool) -> list[ir.Node]:
     )
 
 
+def product(group: Group) -> list[ir.Node] | None:
+    """Product over constant axes; None where its factors' multiplier is too large."""
+    axes, x = _axes(group), group.operands[0]
+    if not axes:
+        return _unchanged(group)
+    shape, name = shape_of(x.value), group.node.name or "ReduceProd"
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    count = int(np.prod([shape[axis] for axis in axes]))
+    factor = multipliers.product_multiplier(x.scale, group.result.scale, count)
+    if factor.shift > _LARGEST_FACTOR_SHIFT or not count:
+        return None
+    attributes = {
+        "input_zero_point": x.zero_point,
+        "mantissa": factor.mantissa,
+        "shift": factor.shift,
+        "zero_point": group.zero_point,
+    }
+    order = [*kept, *axes]
+    turned = integer_node(
+        "Transpose", [x.value], f"{name} turned", "Transpose", {"perm": order}, ""
+    )
+    turned.outputs[0].shape = ir.Shape([shape[axis] for axis in order])
+    rows = int(np.prod([shape[axis] for axis in kept]))
+    flat = reshape_node(group.graph, turned.outputs[0], (rows, count), f"{name} rows")
+    made = integer_node("Product", [flat.outputs[0]], name, group.label, attributes)
+    made.outputs[0].shape = ir.Shape([rows])
+    out = shape_of(group.output)
+    return [turned, flat, made, reshape_node(group.graph, made.outputs[0], out, f"{name} shape")]
+
+
+# A 16-bit mantissa is shifted by 15 less this to the right, after half a unit was added.
+_LARGEST_FACTOR_SHIFT = 14
+
+
 def extreme(group: Group) -> list[ir.Node]:
     """Largest or smallest over constant axes."""
     axes, x = _axes(group), group.operands[0]
@@ -96,6 +130,17 @@ def index_of_extreme(group: Group) -> list[ir.Node]:
     if out == kept:
         return [made]
     return [made, reshape_node(group.graph, made.outputs[0], out, f"{name} shape")]
+
+
+def normalize(group: Group) -> list[ir.Node]:
+    """Division by the Euclidean norm along the last axis; its own result has scale 1/128."""
+    x, name = group.operands[0], group.node.name or "LpNormalization"
+    attributes = {"input_zero_point": x.zero_point}
+    node = integer_node("Normalize", [x.value], name, group.label, attributes)
+    fixed = Quantization(np.float32(1 / 128).reshape(()), np.array(0, np.int8), "int8", None)
+    if group.result.same_as(fixed):
+        return [node]
+    return [node, *requantized(node.outputs[0], fixed, group.result, f"{name} requantize")]
 
 
 def log_softmax(group: Group) -> list[ir.Node]:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecomp.lowering.kernels import reduction
+from edgecomp.lowering.kernels.rows import normalize, product
 from edgecomp.lowering.kernels.softmax import log_softmax
 from edgecomp.lowering.lowered import (
     Lowered,
@@ -47,6 +48,20 @@ def _index_of_extreme(node: ir.Node) -> Lowered:
     return Lowered(func, "reduce_extern")
 
 
+def _product(node: ir.Node) -> Lowered:
+    rows, depth = input_shape(node)
+    zero_points = int_of(node, "input_zero_point"), int_of(node, "zero_point")
+    func = product(rows, depth, zero_points, multiplier_of(node), element_type(node))
+    return Lowered(func, "reduce_extern")
+
+
+def _normalize(node: ir.Node) -> Lowered:
+    shape = input_shape(node)
+    zero_point = int_of(node, "input_zero_point")
+    func = normalize(int(np.prod(shape[:-1])), shape[-1], zero_point)
+    return Lowered(func, "reduce_extern")
+
+
 def _log_softmax(node: ir.Node) -> Lowered:
     shape = input_shape(node)
     scale = node.attributes["scale"].as_float()
@@ -60,5 +75,7 @@ REDUCTIONS: Mapping[str, Callable[[ir.Node], Lowered]] = {
     "ArgMax": _index_of_extreme,
     "ArgMin": _index_of_extreme,
     "LogSoftmax": _log_softmax,
+    "Normalize": _normalize,
+    "Product": _product,
 }
 """Nodes of `edgecomp.integer` that reduce or normalise, beside Mean and Softmax."""

@@ -35,6 +35,7 @@ ELEMENTWISE = frozenset(
         "Equal",
         "Greater",
         "GreaterOrEqual",
+        "Interpolate",
         "Less",
         "LessOrEqual",
         "Lookup",
@@ -44,8 +45,11 @@ ELEMENTWISE = frozenset(
         "PRelu",
         "Requantize",
         "Select",
+        "Sigmoid",
+        "Slopes",
         "SquaredDifference",
         "Sub",
+        "Tanh",
     }
 )
 """Integer operators to which the order of the axes means nothing."""
@@ -66,7 +70,10 @@ NAMED: Mapping[str, tuple[str, ...]] = {
 """Attributes that name axes."""
 
 _ONE_ACTIVATION = frozenset(
-    {"Lookup", "Requantize", "ReduceMax", "ReduceMin", "ReduceTotal", "Take", *IMAGE, *LISTED}
+    {
+        *("Interpolate", "Lookup", "Requantize", "Sigmoid", "Slopes", "Tanh"),
+        *("ReduceMax", "ReduceMin", "ReduceTotal", "Take", *IMAGE, *LISTED),
+    }
 )
 
 

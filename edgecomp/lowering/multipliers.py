@@ -127,6 +127,16 @@ def leaky_relu_multipliers(
     return relu_multiplier(source, result), quantize_multiplier(float(negative))
 
 
+def wide_softmax_multiplier(source: Scale) -> Multiplier:
+    """Of a difference of int16 to an argument of the softmax's exponential, 65535 for 10."""
+    return quantize_multiplier(_double(source) / (10.0 / 65535.0))
+
+
+def product_multiplier(source: Scale, result: Scale, count: int) -> Multiplier:
+    """Of each of `count` factors of a product: source / result^(1/count), in double."""
+    return quantize_multiplier(_double(source) / math.pow(_double(result), 1.0 / count))
+
+
 def mean_multiplier(source: Scale, result: Scale, count: int) -> Multiplier:
     """Of a sum of `count` elements that becomes their mean.
 

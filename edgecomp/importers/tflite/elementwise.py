@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from onnx import helper
 
+from edgecomp.importers.tflite import raw_integers
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.schema import DTYPES
 from edgecomp.importers.tflite.values import Layout
@@ -71,6 +72,31 @@ def clipped(low: float, high: float) -> Callable[[Context], None]:
     return convert
 
 
+def compare(op_type: str) -> Callable[[Context], None]:
+    """EQUAL, LESS and their like."""
+
+    def convert(context: Context) -> None:
+        if raw_integers.compares_raw(context):
+            raw_integers.compare(context, op_type)
+        else:
+            same(op_type)(context)
+
+    return convert
+
+
+def add(op_type: str) -> Callable[[Context], None]:
+    """ADD and SUB."""
+
+    def convert(context: Context) -> None:
+        shifts = raw_integers.adds_powers_of_two(context)
+        if shifts is None:
+            same(op_type)(context)
+        else:
+            raw_integers.add_powers_of_two(context, shifts)
+
+    return convert
+
+
 def divide(context: Context) -> None:
     """DIV; integers are divided towards zero."""
     layout = layout_of(context)
@@ -121,9 +147,13 @@ def gelu(context: Context) -> None:
 
 def floor_modulo(context: Context) -> None:
     """FLOOR_MOD: the remainder has the divisor's sign."""
+    if raw_integers.all_quantized(context):
+        raw_integers.floor_modulo(context)
+        return
     layout = layout_of(context)
     left, right = _operands(context, layout)
     if np.issubdtype(context.values.builder.dtype(left), np.integer):
+        right = raw_integers.divisor(context, right)
         context.give(context.main("Mod", left, right), layout)
         return
     whole = context.emit("Floor", context.emit("Div", left, right))
@@ -132,9 +162,13 @@ def floor_modulo(context: Context) -> None:
 
 def floor_divide(context: Context) -> None:
     """FLOOR_DIV of floats; integers through their remainder."""
+    if raw_integers.all_quantized(context):
+        raw_integers.floor_divide(context)
+        return
     layout = layout_of(context)
     left, right = _operands(context, layout)
     if np.issubdtype(context.values.builder.dtype(left), np.integer):
+        right = raw_integers.divisor(context, right)
         rest = context.emit("Mod", left, right)
         context.give(context.main("Div", context.emit("Sub", left, rest), right), layout)
         return
@@ -211,6 +245,9 @@ def log_softmax(context: Context) -> None:
 def l2_normalization(context: Context) -> None:
     """L2_NORMALIZATION over the last axis: x / sqrt(max(sum of squares, 1e-6))."""
     value = context.read(0)
+    if context.quantized(0) is not None:
+        context.give(context.activated(context.main("LpNormalization", value, axis=-1, p=2)))
+        return
     total = context.emit(
         "ReduceSum", context.emit("Mul", value, value), context.ints([-1]), keepdims=1
     )
@@ -239,19 +276,21 @@ UNARY: Mapping[str, str] = {
 }
 """Operators of one operand that ONNX has as they are."""
 
-BINARY: Mapping[str, str] = {
-    "ADD": "Add",
+COMPARISONS: Mapping[str, str] = {
     "EQUAL": "Equal",
     "GREATER": "Greater",
     "GREATER_EQUAL": "GreaterOrEqual",
     "LESS": "Less",
     "LESS_EQUAL": "LessOrEqual",
+}
+"""Operators of two operands that say whether something holds."""
+
+BINARY: Mapping[str, str] = {
     "LOGICAL_AND": "And",
     "LOGICAL_OR": "Or",
     "MAXIMUM": "Max",
     "MINIMUM": "Min",
     "MUL": "Mul",
     "POW": "Pow",
-    "SUB": "Sub",
 }
 """Operators of two operands that ONNX has as they are."""

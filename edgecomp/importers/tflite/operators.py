@@ -20,6 +20,8 @@ Converter = Callable[[Context], None]
 BUILTINS: Mapping[str, Converter] = {
     **{name: elementwise.same(op_type) for name, op_type in elementwise.UNARY.items()},
     **{name: elementwise.same(op_type) for name, op_type in elementwise.BINARY.items()},
+    **{name: elementwise.compare(kind) for name, kind in elementwise.COMPARISONS.items()},
+    "ADD": elementwise.add("Add"),
     "ADD_N": elementwise.add_n,
     "ARG_MAX": reductions.argument("ArgMax"),
     "ARG_MIN": reductions.argument("ArgMin"),
@@ -85,6 +87,7 @@ BUILTINS: Mapping[str, Converter] = {
     "SQUARED_DIFFERENCE": elementwise.squared_difference,
     "SQUEEZE": movement.squeeze,
     "STRIDED_SLICE": strided.strided_slice,
+    "SUB": elementwise.add("Sub"),
     "SUM": reductions.reduce("ReduceSum"),
     "SVDF": recurrent.svdf,
     "TILE": movement.tile,

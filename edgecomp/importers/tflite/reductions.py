@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgecomp.importers.tflite import raw_integers
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.elementwise import layout_of
 from edgecomp.importers.tflite.movement import axis_in
@@ -28,12 +29,22 @@ def reduce(op_type: str) -> Callable[[Context], None]:
         if not axes:
             context.give(context.main("Identity", context.read(0)), moved_from=0)
             return
+        if op_type == "ReduceSum" and _wraps(context):
+            raw_integers.total(context, axes, keep)
+            return
         value = context.main(
             op_type, context.read(0, layout), context.ints(placed), keepdims=int(keep)
         )
         context.give(value, layout if keep else Layout.FILE)
 
     return convert
+
+
+def _wraps(context: Context) -> bool:
+    """Whether TFLite adds up the integers as they are: int16 on one grid."""
+    places = context.tensor(0), context.output()
+    wide = context.quantized(0) is not None and context.dtype(0) == "int16"
+    return wide and raw_integers.same_grid(context, *places)
 
 
 def reduce_logical(op_type: str) -> Callable[[Context], None]:

@@ -32,6 +32,12 @@ EC_INLINE int32_t ec_shift_left(int32_t x, int32_t exponent) {
   return (int32_t)((uint32_t)x << exponent);
 }
 
+/* x * 2^exponent, saturated; 0 <= exponent <= 31. */
+EC_INLINE int32_t ec_saturating_shift(int32_t x, int32_t exponent) {
+  const int64_t wide = (int64_t)x * ((int64_t)1 << exponent);
+  return wide > INT32_MAX ? INT32_MAX : (wide < INT32_MIN ? INT32_MIN : (int32_t)wide);
+}
+
 /* x * multiplier * 2^(shift - 31). */
 EC_INLINE int32_t ec_multiply(int32_t x, int32_t multiplier, int32_t shift) {
   const int32_t left = shift > 0 ? shift : 0;

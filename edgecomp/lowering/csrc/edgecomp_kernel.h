@@ -12,7 +12,9 @@
 #include "edgecomp_integer.h"
 #include "edgecomp_log_softmax.h"
 #include "edgecomp_math.h"
+#include "edgecomp_normalize.h"
 #include "edgecomp_quantize.h"
 #include "edgecomp_softmax.h"
+#include "edgecomp_wide.h"
 
 #endif

@@ -9,7 +9,6 @@ from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import LIMITS, Multiplier
 
-
 SUM_TYPES: Mapping[str, str] = {"int8": "int32", "int16": "int64"}
 """What products of activations of each type are added up in."""
 
