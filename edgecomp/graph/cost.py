@@ -26,30 +26,32 @@ class CoreCost:
         depthwise: for each multiply-accumulate of a depthwise convolution.
         output: for each element that one of these gives.
         element: for each element that any other operator reads or gives, whichever is more.
+        lanes: channels its kernels take at a time; the rest of a last, smaller take is wasted.
     """
 
     product: float
     depthwise: float
     output: float
     element: float
+    lanes: int
 
 
 CORES: Mapping[str, CoreCost] = {
-    "cortex_m0plus": CoreCost(5.98, 12.39, 61.90, 20.64),
-    "cortex_m3": CoreCost(3.03, 5.43, 25.13, 4.14),
-    "cortex_m4": CoreCost(0.83, 1.49, 15.52, 3.91),
-    "cortex_m7": CoreCost(0.83, 1.46, 15.78, 3.96),
-    "cortex_m33": CoreCost(0.83, 1.49, 15.52, 3.91),
-    "cortex_m55": CoreCost(0.15, 0.23, 12.99, 1.50),
+    "cortex_m0plus": CoreCost(5.98, 12.39, 61.90, 20.64, 1),
+    "cortex_m3": CoreCost(3.03, 5.43, 25.13, 4.14, 1),
+    "cortex_m4": CoreCost(0.83, 1.49, 15.52, 3.91, 4),
+    "cortex_m7": CoreCost(0.83, 1.46, 15.78, 3.96, 4),
+    "cortex_m33": CoreCost(0.83, 1.49, 15.52, 3.91, 4),
+    "cortex_m55": CoreCost(0.15, 0.23, 12.99, 1.50, 16),
     # a Cortex-A53 has the same vectors of 16 bytes
-    "cortex_a7": CoreCost(0.61, 1.98, 12.47, 1.07),
-    "generic_aarch64": CoreCost(0.61, 1.98, 12.47, 1.07),
-    "x86_64_v2": CoreCost(0.61, 1.98, 12.47, 1.07),
+    "cortex_a7": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
+    "generic_aarch64": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
+    "x86_64_v2": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
     # vectors of 32 bytes
-    "x86_64_v3": CoreCost(0.31, 0.99, 6.24, 0.54),
-    "cortex_a53": CoreCost(0.61, 1.98, 12.47, 1.07),
-    "cortex_a72": CoreCost(0.64, 2.41, 11.11, 1.03),
-    "cortex_a76": CoreCost(0.41, 2.12, 14.24, 1.03),
+    "x86_64_v3": CoreCost(0.31, 0.99, 6.24, 0.54, 32),
+    "cortex_a53": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
+    "cortex_a72": CoreCost(0.64, 2.41, 11.11, 1.03, 16),
+    "cortex_a76": CoreCost(0.41, 2.12, 14.24, 1.03, 16),
 }
 
 FREE = frozenset(

@@ -23,7 +23,7 @@ from edgecomp.passes.lowrank_factors import (
 from edgecomp.passes.lowrank_layers import Layer
 from edgecomp.passes.vbmf import vbmf_rank
 
-MACS_ALONE = CoreCost(product=1.0, depthwise=1.0, output=0.0, element=0.0)
+MACS_ALONE = CoreCost(product=1.0, depthwise=1.0, output=0.0, element=0.0, lanes=1)
 """What is saved where no device was named."""
 
 

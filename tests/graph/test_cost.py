@@ -27,6 +27,6 @@ def test_a_model_costs_what_its_nodes_cost() -> None:
             onnx.helper.make_tensor(name, 1, shape, [0.5] * (shape[0] * shape[1] * 9))
         )
     model = normalise(proto, {}, {}, "net")
-    cost = CoreCost(product=1.0, depthwise=10.0, output=100.0, element=1000.0)
+    cost = CoreCost(product=1.0, depthwise=10.0, output=100.0, element=1000.0, lanes=1)
     conv, depth = 8 * 16 * 36 + 100 * 8 * 16, 10 * 8 * 4 * 9 + 100 * 8 * 4
     assert model_cost(model, cost) == pytest.approx(conv + depth + 1000 * 2 * 8 * 4)
