@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgecomp.calibration import CalibrationData
 from edgecomp.errors import EdgecompError, Reason
-from edgecomp_runtime.data import read_samples
+from edgecomp_runtime.data import read_samples, to_program
 from edgecomp_runtime.errors import RuntimeInputError
 from edgecomp_runtime.manifest import TensorSpec
 
@@ -57,10 +57,10 @@ class TrainingData:
         """
         try:
             read = read_samples(self.samples.path, specs, self.samples.preprocess)
+            pairs = list(zip(specs, read.arrays, strict=True))
+            return Batch({spec.name: to_program(a, spec) for spec, a in pairs}, read.labels)
         except RuntimeInputError as error:
             raise EdgecompError([Reason(reason) for reason in error.reasons]) from error
-        arrays = zip(specs, read.arrays, strict=True)
-        return Batch({spec.name: array for spec, array in arrays}, read.labels)
 
     def split(self, specs: Sequence[TensorSpec], share: float, seed: int) -> tuple[Batch, Batch]:
         """Training and validation samples; a `share`, drawn at random by `seed`, validates.
@@ -68,10 +68,28 @@ class TrainingData:
         Raises:
             EdgecompError: the file cannot be used for these inputs, or is too small to split.
         """
-        batch = self.load(specs)
-        held = round(len(batch) * share)
-        if not 0 < held < len(batch):
-            reason = f"{len(batch)} samples cannot be split into training and validation"
-            raise EdgecompError(Reason(reason, str(self.samples.path), "give more samples"))
-        order = np.random.default_rng(seed).permutation(len(batch))
-        return batch.take(np.sort(order[held:])), batch.take(np.sort(order[:held]))
+        return split(self.load(specs), share, seed, str(self.samples.path))
+
+
+def split(batch: Batch, share: float, seed: int, where: str = "") -> tuple[Batch, Batch]:
+    """Training and validation samples of `batch`; a `share`, drawn by `seed`, validates.
+
+    Raises:
+        EdgecompError: there are too few to split; the reason names `where` they are from.
+    """
+    held = round(len(batch) * share)
+    if not 0 < held < len(batch):
+        reason = f"{len(batch)} samples cannot be split into training and validation"
+        raise EdgecompError(Reason(reason, where, "give more samples"))
+    order = np.random.default_rng(seed).permutation(len(batch))
+    return batch.take(np.sort(order[held:])), batch.take(np.sort(order[:held]))
+
+
+def unlabelled(data: CalibrationData, specs: Sequence[TensorSpec]) -> Batch:
+    """Every calibration sample, in memory, for a model with inputs `specs`.
+
+    Raises:
+        EdgecompError: the file cannot be used for these inputs.
+    """
+    rows = list(data.samples(specs))
+    return Batch({spec.name: np.stack([row[spec.name] for row in rows]) for spec in specs}, None)
