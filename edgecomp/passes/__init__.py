@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.passes.base import Pass
+from edgecomp.passes.distill import Distill
+from edgecomp.passes.finetune import Finetune
 from edgecomp.passes.lowrank import LowRank
 from edgecomp.passes.options import Option, options_of
+from edgecomp.passes.qat import Qat
 from edgecomp.passes.quantize import Quantize
 
 PASSES: Mapping[str, type[Pass]] = {
     "lowrank": LowRank,
     "quantize": Quantize,
+    "finetune": Finetune,
+    "distill": Distill,
+    "qat": Qat,
 }
 
 
