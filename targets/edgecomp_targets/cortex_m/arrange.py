@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgecomp_targets.cortex_m import (
     dsp_conv,
     dsp_depthwise,
     dsp_mean,
+    dsp_wide,
     mve_conv,
     mve_depthwise,
 )
@@ -49,18 +50,25 @@ MVE_FALLBACKS: Rules = {
 }
 """Helium cores have the DSP extension too: tried where the vector kernels refuse."""
 
-RULES: Mapping[str, tuple[Rules, ...]] = {
-    "cortex_m0plus": (),
-    "cortex_m3": (DSP_RULES,),
-    "cortex_m4": (DSP_RULES,),
-    "cortex_m7": (DSP_RULES,),
-    "cortex_m33": (DSP_RULES,),
-    "cortex_m55": (MVE_RULES, MVE_FALLBACKS),
+WIDE_RULES: Mapping[str, Rules] = {
+    "speed": {("conv2d", ConvWork): dsp_wide.conv},
+    "balanced": {("conv2d", ConvWork): dsp_wide.large_conv},
+    "size": {},
 }
-"""For each core, by schedule and work of a kernel: from its work and constants to a replacement.
+"""By `optimize`, what is tried before `DSP_RULES` and takes more flash."""
 
-The portable twins of the DSP kernels beat the general kernels on a Cortex-M3, not on a Cortex-M0+.
-"""
+DSP_CORES = ("cortex_m4", "cortex_m7", "cortex_m33")
+
+
+def rules(core: str, optimize: str) -> tuple[Rules, ...]:
+    """For a core, by schedule and work of a kernel: from its work and constants to a replacement.
+
+    The portable twins of the DSP kernels beat the general kernels on a Cortex-M3, but do not on a
+    Cortex-M0+.
+    """
+    if core in DSP_CORES:
+        return (WIDE_RULES[optimize], DSP_RULES)
+    return {"cortex_m3": (DSP_RULES,), "cortex_m55": (MVE_RULES, MVE_FALLBACKS)}.get(core, ())
 
 
 def arrange(program: Program, core: str, optimize: str) -> Program:
@@ -69,9 +77,10 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
     kernels: dict[str, Kernel] = {}
     calls: list[Call] = []
     used: list[str] = []
+    tried = rules(core, optimize)
     for call in program.calls:
         kernel = program.kernels[call.kernel]
-        found = _replacement(program, kernel, call, core)
+        found = _replacement(program, kernel, call, tried)
         if found is not None:
             call = _with_constants(call, found, constants)
             used.append(found.header)
@@ -88,10 +97,12 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
     )
 
 
-def _replacement(program: Program, kernel: Kernel, call: Call, core: str) -> Replacement | None:
+def _replacement(
+    program: Program, kernel: Kernel, call: Call, tried: Sequence[Rules]
+) -> Replacement | None:
     arrays = [program.constants[name] for name in call.operands if name in program.constants]
-    for rules in RULES[core]:
-        rule = rules.get((kernel.schedule_as, type(kernel.work)))
+    for table in tried:
+        rule = table.get((kernel.schedule_as, type(kernel.work)))
         found = rule(kernel.work, *arrays) if rule is not None else None
         if found is not None:
             return found

@@ -11,7 +11,7 @@ from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
-from edgecomp_targets.cortex_m.rescale import channel_constants
+from edgecomp_targets.cortex_m.rescale import fast_channels
 
 # `ec_dsp_block`, behind the expanded patches.
 BLOCK_WORDS = 6
@@ -55,16 +55,20 @@ def _replacement(
     constants: tuple[Array, ...],
 ) -> Replacement | None:
     matrix = weights.reshape(len(weights), -1)
-    packed = pack_weights(matrix)
-    channels = channel_constants(matrix, constants, rescale)
-    if packed is None or channels is None:
+    channels = fast_channels(matrix, constants, rescale)
+    packed = pack_weights(channels.weights) if channels is not None else None
+    if channels is None or packed is None:
         return None
     fields = conv_fields(shape, zero_point, rescale, whole_words=True)
     return Replacement(
         "ec_dsp_conv",
         "edgecomp_dsp_conv.h",
         (0,),
-        {"packed": packed, "channels": even_channels(channels), "geometry": geometry(fields)},
+        {
+            "packed": packed,
+            "channels": even_channels(channels.doubled()),
+            "geometry": geometry(fields),
+        },
         _scratch_words(fields),
         _overlaps(shape, fields["padded_width"] != 0),
     )

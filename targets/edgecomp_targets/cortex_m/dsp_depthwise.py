@@ -11,11 +11,13 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
-from edgecomp_targets.cortex_m.rescale import channel_constants
+from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 # A band of rows is as high as its planes fit this, and two output rows at least.
 SCRATCH_BYTES = 960
 CHANNELS_AT_ONCE = 4
+# The t of scaled sums: EC_DEPTHWISE_SHIFT.
+SCALED_SHIFT = 16
 
 Array = npt.NDArray[Any]
 
@@ -33,15 +35,15 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         or channels % CHANNELS_AT_ONCE
     ):
         return None
-    rescaling = channel_constants(weights.reshape(9, channels).T, constants, work.rescale)
+    rescaling = fast_channels(weights.reshape(9, channels).T, constants, work.rescale)
     if rescaling is None:
         return None
     fields = _geometry(work)
     return Replacement(
-        "ec_dsp_depthwise",
+        "ec_dsp_depthwise_doubled" if rescaling.scale(SCALED_SHIFT) is None else "ec_dsp_depthwise",
         "edgecomp_dsp_depthwise.h",
         (0,),
-        {"packed": _packed(weights, rescaling), "geometry": geometry(fields)},
+        {"packed": _packed(rescaling), "geometry": geometry(fields)},
         CHANNELS_AT_ONCE * fields["rows"] * fields["words"],
         _overlaps(shape),
     )
@@ -58,12 +60,15 @@ def _overlaps(shape: ConvShape) -> tuple[Overlap, ...]:
     return (Overlap(0, math.prod(shape.x), in_place=True),) if in_place and same else ()
 
 
-def _packed(weights: Array, rescaling: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """[channels, 7]: a word for each row of three taps, then the rescaling."""
-    rows = np.zeros((weights.shape[2], 3, 4), np.int8)
-    rows[:, :, :3] = weights.transpose(2, 0, 1)
-    words = rows.view("<i4").reshape(-1, 3).astype(np.int32)
-    packed: npt.NDArray[np.int32] = np.concatenate([words, rescaling], axis=1)
+def _packed(channels: Channels) -> npt.NDArray[np.int32]:
+    """[channels, 5]: a word for each row of three taps, the shift in the first's last byte; the
+    bias; the multiplier."""
+    rows = np.zeros((len(channels.weights), 3, 4), np.int8)
+    rows[:, :, :3] = channels.weights.reshape(-1, 3, 3)
+    rows[:, 0, 3] = channels.shift
+    words = rows.view("<i4").reshape(-1, 3)
+    columns = [*words.T, channels.bias, channels.multiplier]
+    packed: npt.NDArray[np.int32] = np.stack(columns, axis=1).astype(np.int32)
     return packed
 
 
@@ -100,6 +105,7 @@ def _geometry(work: ConvWork) -> dict[str, int]:
         "band": band,
         "rows": (band - 1) * stride + 3,
         "zero_point": work.input_zero_point,
+        "out_zero_point": work.rescale.zero_point,
         "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
         "low": work.rescale.low,
         "high": work.rescale.high,

@@ -46,7 +46,7 @@ def pack_weights(weights: Array) -> npt.NDArray[np.int32] | None:
 
 
 def even_channels(constants: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """[channels, 4] of `channel_constants`, with a channel of zeros where their number is odd."""
+    """[channels, 4] of `Channels.doubled`, with a channel of zeros where their number is odd."""
     filled = np.zeros((_even(len(constants)), 4), np.int32)
     filled[: len(constants)] = constants
     return filled

@@ -1,22 +1,35 @@
-"""Constants of the fast rescaling: the bits of `ec_multiply_down` in a handful of instructions.
+"""Constants of the fast rescalings: the bits of `ec_multiply_down` in a handful of instructions.
 
 The rescaling of a sum x by mantissa m and shift -s is, with two roundings,
 
     y = floor((x * m + 2^30) / 2^31)            ties upwards
     z = (y + 2^(s-1) - (1 if y < 0)) >> s       ties away from zero, s >= 1
 
-The first is the high word of 2x * m + 2^31 (SMMLAR of 2x and m) as long as 2x fits 32 bits. The
-second may ask for the sign of x instead of y's: y < 0 implies x < 0, and where x < 0 but y = 0 both
-(2^(s-1) - 1) >> s and 2^(s-1) >> s are 0. The output's zero point, times 2^s, goes into the
-constant. `tests/targets/cortex_m/test_rescale.py` checks it against the definition.
+Doubled sums (`doubled`): the first rounding is the high word of 2x * m + 2^31 (SMMLAR of 2x and
+m) as long as 2x fits 32 bits. The second may ask for the sign of x instead of y's: y < 0 implies
+x < 0, and where x < 0 but y = 0 both (2^(s-1) - 1) >> s and 2^(s-1) >> s are 0. The output's zero
+point, times 2^s, goes into the constant.
+
+Scaled sums (`scaled_constants`): where no output below the zero point is asked for (a fused ReLU),
+y < 0 gives the zero point or less with or without the 1, so it is left out. Let X = 2^k * x with
+k = t + 1 - s for one t of all channels, 2^k part of the operands, and y' = floor(X * m / 2^32)
+(SMMUL). Then z >= q, which is x * m >= q * 2^(s+31) - 2^(s+30) - 2^30, is
+y' >= q * 2^t - 2^(t-1) - 2^(k-2), an integer as k >= 2: so
+
+    z = (y' + 2^(t-1) + 2^(k-2)) >> t
+
+to the bit, and t is a constant of the instruction that shifts and saturates.
+
+`tests/targets/cortex_m/test_rescale.py` checks both against the definition.
 
 A channel whose output is the same for every input (all its weights zero, or its bias so large that
-it always saturates) becomes that constant: multiplier 0.
+it always saturates) becomes weights of zero and a bias that gives it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +42,67 @@ INPUT_LOW, INPUT_HIGH = -128, 127
 SUM_LIMIT = 1 << 30
 ADDEND_LIMIT = 1 << 30
 
+INPUT_SCALE = 8
+"""Inputs hold 2^8 of the 2^k; the weights of a channel hold the rest, 2^0 to 2^8."""
+CONSTANT = (1 << 30, 5)
+"""Mantissa and shift to the right of a channel that is constant: 2^-6 a step."""
+
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels a fast rescaling does.
+
+    Attributes:
+        weights: int8 [channels, depth]; zeros where a channel is constant.
+        bias, multiplier: int32 [channels].
+        shift: to the right, int32 [channels], 1 or more.
+        zero_point: of the output.
+        reach: |sum with bias| is no more, [channels].
+        only_above: no output below the zero point is asked for.
+    """
+
+    weights: Array
+    bias: Array
+    multiplier: Array
+    shift: Array
+    zero_point: int
+    reach: Array
+    only_above: bool
+
+    def doubled(self) -> npt.NDArray[np.int32]:
+        """Twice the bias, multiplier, addend, shift of each channel [channels, 4]."""
+        addend = _addend(self.shift, self.zero_point)
+        rows = [2 * self.bias, self.multiplier, addend, self.shift]
+        constants: npt.NDArray[np.int32] = np.stack(rows, axis=1).astype(np.int32)
+        return constants
+
+    def scale(self, shift: int) -> Array | None:
+        """The power of two in each channel's weights for scaled sums and a t of `shift`.
+
+        None where scaled sums do not do.
+        """
+        extra = shift + 1 - INPUT_SCALE - self.shift
+        if not self.only_above or extra.min() < 0 or extra.max() > 8:
+            return None
+        fits = self.reach << (INPUT_SCALE + extra) < 1 << 31
+        return extra if fits.all() else None
+
+
+def _addend(shift: Array, zero_point: int) -> Array:
+    """What is added before a shift to the right: a half, and the zero point."""
+    one = np.int64(1)
+    return (one << np.clip(shift - 1, 0, 62)) + zero_point * (one << np.clip(shift, 0, 40))
+
+
+def scaled_constants(channels: Channels, shift: int) -> npt.NDArray[np.int32]:
+    """Bias, multiplier, addend of each channel [channels, 3] for scaled sums and a t of `shift`."""
+    exponent = shift + 1 - channels.shift
+    start = (2 * channels.zero_point + 1) * (1 << shift - 1)
+    rows = [channels.bias << exponent, channels.multiplier, start + (1 << exponent - 2)]
+    constants: npt.NDArray[np.int32] = np.stack(rows, axis=1).astype(np.int32)
+    return constants
 
 
 def sum_bounds(weights: Array) -> tuple[Array, Array]:
@@ -48,10 +121,8 @@ def _outputs(sums: Array, multipliers: Array, shifts: Array, rescale: Rescale) -
     return np.clip(np.array(scaled) + rescale.zero_point, rescale.low, rescale.high)
 
 
-def channel_constants(
-    weights: Array, constants: Sequence[Array], rescale: Rescale
-) -> npt.NDArray[np.int32] | None:
-    """Twice the bias, multiplier, addend, shift of each channel [channels, 4].
+def fast_channels(weights: Array, constants: Sequence[Array], rescale: Rescale) -> Channels | None:
+    """The channels of a layer as the fast rescalings take them.
 
     Args:
         weights: int8 [channels, depth].
@@ -65,21 +136,25 @@ def channel_constants(
     low, high = sum_bounds(weights)
     constant = _outputs(low + bias, multipliers, shifts, rescale)
     is_constant = constant == _outputs(high + bias, multipliers, shifts, rescale)
-    right = -shifts
-    largest = np.maximum(np.abs(low + bias), np.abs(high + bias))
-    addend = (np.int64(1) << np.clip(right - 1, 0, 62)) + (
-        rescale.zero_point * (np.int64(1) << np.clip(right, 0, 40))
-    )
+    shift = np.where(is_constant, CONSTANT[1], -shifts)
+    reach = np.maximum(np.abs(low + bias), np.abs(high + bias))
+    steps = constant - rescale.zero_point
+    bias = np.where(is_constant, steps << CONSTANT[1] + 1, bias)
+    reach = np.where(is_constant, np.abs(bias), reach)
     fits = (
-        (right >= 1)
-        & (largest < SUM_LIMIT)
+        (shift >= 1)
+        & (reach < SUM_LIMIT)
         & (np.abs(2 * bias) < 2**31)
-        & (np.abs(addend) < ADDEND_LIMIT)
+        & (np.abs(_addend(shift, rescale.zero_point)) < ADDEND_LIMIT)
     )
-    if not np.all(is_constant | fits):
+    if not np.all(fits):
         return None
-    varying = np.stack([2 * bias, multipliers, addend, right], axis=1)
-    fixed = np.stack(
-        [np.zeros_like(bias), np.zeros_like(bias), 2 * constant + 1, np.ones_like(bias)], axis=1
+    return Channels(
+        np.where(is_constant[:, None], 0, weights).astype(np.int8),
+        bias,
+        np.where(is_constant, CONSTANT[0], multipliers),
+        shift,
+        rescale.zero_point,
+        reach,
+        rescale.low >= rescale.zero_point,
     )
-    return np.where(is_constant[:, None], fixed, varying).astype(np.int32)

@@ -100,10 +100,10 @@ def _run(program: Program, device: str, folder: Path, layers: Sequence[Layer]) -
 
 @pytest.fixture
 def on_core(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Array]]:
-    """`on_core(layers, core)`: outputs with the kernels of `core`, in an emulator."""
+    """`on_core(layers, core, optimize)`: outputs with the kernels of `core`, in an emulator."""
 
-    def run(layers: Sequence[Layer], core: str) -> list[Array]:
-        program = _scheduled(arrange(program_of(layers), core, "balanced"), DEVICES[core])
+    def run(layers: Sequence[Layer], core: str, optimize: str) -> list[Array]:
+        program = _scheduled(arrange(program_of(layers), core, optimize), DEVICES[core])
         return _run(program, DEVICES[core], tmp_path_factory.mktemp("core"), layers)
 
     return run
@@ -122,10 +122,10 @@ def general(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arra
 
 @pytest.fixture
 def portable(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Array]]:
-    """`portable(layers, core)`: the twins of the kernels of `core`, on this machine, sanitized."""
+    """`portable(layers, core, optimize)`: twins of those kernels, on this machine, sanitized."""
 
-    def run(layers: Sequence[Layer], core: str) -> list[Array]:
-        program = _scheduled(arrange(program_of(layers), core, "balanced"), "host")
+    def run(layers: Sequence[Layer], core: str, optimize: str) -> list[Array]:
+        program = _scheduled(arrange(program_of(layers), core, optimize), "host")
         source = emit_c(program)
         folder = tmp_path_factory.mktemp("portable")
         for name, text in source.files.items():

@@ -10,36 +10,54 @@ from hypothesis import strategies as st
 from edgecomp.lowering.fixed_point import Multiplier, multiply
 from edgecomp.lowering.kernels.conv import Rescale
 from edgecomp_targets.cortex_m.dsp_weights import pack_weights
-from edgecomp_targets.cortex_m.rescale import channel_constants, sum_bounds
+from edgecomp_targets.cortex_m.rescale import fast_channels, scaled_constants, sum_bounds
 
 
-def _fast(total: int, constants: npt.NDArray[np.int32]) -> int:
+def _doubled(total: int, constants: npt.NDArray[np.int32]) -> int:
     """What `ec_dsp_rescale` computes of a sum without its bias, in 32 bits, and the clamp."""
     bias, multiplier, addend, shift = (int(value) for value in constants)
     twice = 2 * total + bias
-    assert -(2**31) <= twice < 2**31 or multiplier == 0
+    assert -(2**31) <= twice < 2**31
     high = (twice * multiplier + 2**31) >> 32
     before = addend + (-1 if twice < 0 else 0) + high
     assert -(2**31) <= before < 2**31
     return max(-128, min(127, before >> shift))
 
 
+def _scaled(total: int, constants: npt.NDArray[np.int32], extra: int, shift: int) -> int:
+    """What `ec_dsp_scaled_step` computes of a sum without its bias, in 32 bits, and the clamp."""
+    bias, multiplier, addend = (int(value) for value in constants)
+    scaled = (total << 8 + extra) + bias
+    assert -(2**31) <= scaled < 2**31
+    high = addend + (scaled * multiplier >> 32)
+    assert -(2**31) <= high < 2**31
+    return max(-128, min(127, high >> shift))
+
+
 @given(
     weights=st.lists(st.integers(-128, 127), min_size=1, max_size=12),
     bias=st.one_of(st.integers(-(2**20), 2**20), st.integers(-(2**30), 2**30)),
     mantissa=st.integers(2**30, 2**31 - 1),
-    shift=st.integers(-31, 1),
+    shift=st.one_of(st.integers(-10, -1), st.integers(-31, 1)),
     zero_point=st.integers(-128, 127),
+    above=st.booleans(),
     data=st.data(),
 )
 def test_every_sum_has_the_bits_of_the_definition(
-    weights: list[int], bias: int, mantissa: int, shift: int, zero_point: int, data: st.DataObject
+    weights: list[int],
+    bias: int,
+    mantissa: int,
+    shift: int,
+    zero_point: int,
+    above: bool,
+    data: st.DataObject,
 ) -> None:
     matrix = np.array([weights], np.int8)
-    rescale = Rescale(zero_point, -128, 127, shift <= 0)
+    least = zero_point if above else -128
+    rescale = Rescale(zero_point, least, 127, shift <= 0)
     arrays = (np.array([bias], np.int32), np.array([mantissa], np.int32), np.array([shift], "int8"))
-    constants = channel_constants(matrix, arrays, rescale)
-    if constants is None:
+    channels = fast_channels(matrix, arrays, rescale)
+    if channels is None:
         return
     low, high = sum_bounds(matrix)
     near = st.integers(max(int(low[0]), -bias - 3), min(int(high[0]), -bias + 3))
@@ -47,7 +65,14 @@ def test_every_sum_has_the_bits_of_the_definition(
     close = low[0] <= -bias + 3 and high[0] >= -bias - 3
     total = data.draw(st.one_of(near, anywhere) if close else anywhere)
     exact = int(multiply(np.array(total + bias), Multiplier(mantissa, shift))) + zero_point
-    assert _fast(total, constants[0]) == max(-128, min(127, exact))
+    wanted = max(least, min(127, exact))
+    summed = total if channels.weights.any() else 0
+    assert max(least, _doubled(summed, channels.doubled()[0])) == wanted
+    for t in (16, 17):
+        extra = channels.scale(t)
+        if extra is not None:
+            constants = scaled_constants(channels, t)[0]
+            assert max(least, _scaled(summed, constants, int(extra[0]), t)) == wanted
 
 
 @given(

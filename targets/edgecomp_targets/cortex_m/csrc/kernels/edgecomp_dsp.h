@@ -49,6 +49,18 @@ EC_INLINE uint32_t ec_odd_bytes(uint32_t word) {
   return ec_even_bytes((word >> 8) | (word << 24));
 }
 
+/* The same two times 256: EC_SCALED_BYTES are the high bytes of each half. */
+#define EC_SCALED_BYTES 0xFF00FF00u
+
+EC_INLINE uint32_t ec_even_scaled(uint32_t word) { return (word << 8) & EC_SCALED_BYTES; }
+
+EC_INLINE uint32_t ec_odd_scaled(uint32_t word) { return word & EC_SCALED_BYTES; }
+
+/* Low halves, or high halves, of two words. */
+EC_INLINE uint32_t ec_low_halves(uint32_t a, uint32_t b) { return (a & 0xFFFFu) | (b << 16); }
+
+EC_INLINE uint32_t ec_high_halves(uint32_t a, uint32_t b) { return (a >> 16) | (b & 0xFFFF0000u); }
+
 /* sum + a0*b0 + a1*b1 of two pairs of int16, modulo 2^32. */
 EC_INLINE uint32_t ec_dual_multiply_add(uint32_t a, uint32_t b, uint32_t sum) {
 #if EC_DSP
@@ -64,6 +76,11 @@ EC_INLINE int32_t ec_high_multiply(int32_t a, int32_t b) {
   return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 }
 
+/* a * b / 2^32 rounded down: SMMUL. */
+EC_INLINE int32_t ec_high_product(int32_t a, int32_t b) {
+  return (int32_t)(((int64_t)a * b) >> 32);
+}
+
 /* How one channel's sum becomes an output step; `rescale.py` makes it and has the proof. */
 typedef struct {
   int32_t twice_bias;
@@ -75,6 +92,13 @@ typedef struct {
 /* ec_multiply_down(sum, multiplier, -shift) plus the zero point, from twice the sum. */
 EC_INLINE int32_t ec_dsp_rescale(int32_t twice, const ec_dsp_channel *c) {
   return (c->addend + (twice >> 31) + ec_high_multiply(twice, c->multiplier)) >> c->shift;
+}
+
+/* The same of scaled sums, see `rescale.py`: of the sum with its bias, times 2^k; t is `shift`. */
+EC_INLINE int8_t ec_dsp_scaled_step(uint32_t sum, int32_t multiplier, int32_t addend,
+                                    int32_t shift) {
+  const int32_t high = addend + ec_high_product((int32_t)sum, multiplier);
+  return (int8_t)ec_clamp(high >> shift, -128, 127);
 }
 
 #endif
