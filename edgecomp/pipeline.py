@@ -14,10 +14,11 @@ from edgecomp.calibration import CalibrationData
 from edgecomp.compress import compress
 from edgecomp.device import Device
 from edgecomp.errors import raise_if_any
+from edgecomp.fit_ram import fit_ram
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.progress import SILENT, Progress
-from edgecomp.target import load_target
+from edgecomp.target import Build, load_target
 from edgecomp.training_data import TrainingData
 from edgecomp_runtime.artifact import write_artifact
 from edgecomp_runtime.manifest import STATE_NAME, Flash, Manifest
@@ -33,7 +34,8 @@ class Options:
 
     Attributes:
         optimize: "speed", "balanced" or "size".
-        ram_limit: bytes of RAM the program may take, where that is less than the device has.
+        ram_limit: bytes of RAM the program may take: where it needs more, operators are computed
+            in bands of rows so that it fits. None leaves it as it is fastest.
         integer_io: a quantized model takes and gives integers; the caller converts.
         input_layout: "nhwc" lets the caller give 4-d inputs in that order; None keeps the model's.
         preprocess: recorded in the artifact, applied to uint8 data by `run` and `evaluate`.
@@ -64,26 +66,39 @@ def compile_model(
     """
     from edgecomp.lowering.lower import lower
 
-    target = load_target(device.target)
     model = compress(model, passes, data, progress, train=train, device=device)
-    with progress.task("lower", total=2) as step:
-        program = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
+    with progress.task("lower", total=1) as step:
+        lowered = lower(model, integer_io=options.integer_io, input_layout=options.input_layout)
         step()
-        program, source = emitted(program, device, options.optimize)
+    with progress.task("build", total=1) as step:
+        built = fit_ram(
+            lowered,
+            options.ram_limit,
+            lambda program: emitted(program, device, options.optimize),
+            lambda program, source: _build(program, source, device, options.optimize),
+        )
         step()
-    # Before linking: a linker would say less about a program that is far too big.
-    weights = Flash(source.weights_bytes, source.weights_bytes, 0)
-    memory, records = memory_of(source, 0), op_records(program, source)
-    raise_if_any(check_budget(device, weights, memory, records, before_linking=True))
-    with progress.task("build", total=1) as step, tempfile.TemporaryDirectory() as work:
-        build = target.build(source, program, device, Path(work), options.optimize)
-        step()
+    program, source, build = built.program, built.source, built.build
     manifest = make_manifest(program, source, build, device, options.preprocess)
     raise_if_any(
         check_budget(device, manifest.flash, manifest.memory, manifest.ops, options.ram_limit)
     )
     state = {STATE_NAME: source.state} if source.state else {}
     return write_artifact(output, manifest, {**build.files, **state})
+
+
+def _build(program: Program, source: CSource, device: Device, optimize: str) -> Build:
+    """`program` compiled and linked.
+
+    Raises:
+        EdgecompError: the device has no room for it, or no compiler.
+    """
+    # Before linking: a linker would say less about a program that is far too big.
+    weights = Flash(source.weights_bytes, source.weights_bytes, 0)
+    memory, records = memory_of(source, 0), op_records(program, source)
+    raise_if_any(check_budget(device, weights, memory, records, before_linking=True))
+    with tempfile.TemporaryDirectory() as work:
+        return load_target(device.target).build(source, program, device, Path(work), optimize)
 
 
 def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, CSource]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from edgecomp.lowering.lifetimes import accesses_of, sharing_of, tensor_lifetimes
 from edgecomp.lowering.memory import Lifetime, plan_memory
@@ -30,6 +31,21 @@ class Planned:
 def scratch_name(call: Call, position: int, index: int) -> str:
     """The name of scratch memory in the plan; `position` keeps two calls of one node apart."""
     return f"scratch {index} of call {position}, {call.name}"
+
+
+def scratch_bytes(calls: Sequence[Call], plan: MemoryPlan) -> dict[str, int]:
+    """Bytes of scratch memory by the names of calls; of calls of one name, the most."""
+    sizes = {record.name: record.bytes for record in plan.buffers}
+    found: dict[str, int] = {}
+    for position, call in enumerate(calls):
+        total = 0
+        for index in count():
+            size = sizes.get(scratch_name(call, position, index))
+            if size is None:
+                break
+            total += size
+        found[call.name] = max(found.get(call.name, 0), total)
+    return found
 
 
 def plan_program(program: Program, scratch: Scratch) -> Planned:
