@@ -17,8 +17,7 @@ def cmake_files(project: Project) -> Files:
             "cmake/CMakeLists.txt", NAME=name, RELEASE=project.release, SOURCES=sources
         ),
         f"cmake/{name}Config.cmake": filled("cmake/Config.cmake", NAME=name),
-        **{f"include/{file}": text for file, text in project.headers().items()},
-        **{f"src/{file}": text for file, text in project.sources().items()},
+        **project.code("src", "include"),
         "examples/main.c": example_main(project),
         "README.md": readme(project, filled("cmake/use.md", NAME=name)),
     }

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgecomp.errors import Reason, raise_if_any
-from edgecomp.lowering.c_names import comment
 from edgecomp.packaging.amalgamation import amalgamate
 from edgecomp_runtime.artifact import Artifact
 from edgecomp_runtime.manifest import Manifest
@@ -17,6 +16,7 @@ Files = Mapping[str, str | bytes]
 
 LICENSE = "Apache-2.0"
 """Of the code; the weights are under the license of the model they come from."""
+_UNSAFE = re.compile(r"[^\w .,()+-]", re.ASCII)
 _RELEASE = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _IDENTIFIER = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _VENDOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
@@ -78,8 +78,8 @@ class Project:
     @property
     def summary(self) -> str:
         """One line on what it is."""
-        # names are the user's: they end up in comments, properties, XML and YAML
-        models = ", ".join(comment(model.manifest.name) for model in self.models)
+        # names are the user's: they end up in comments, properties, Kconfig and XML
+        models = ", ".join(_UNSAFE.sub("_", model.manifest.name) for model in self.models)
         return f"Compiled neural network{'s' if len(self.models) > 1 else ''}: {models}"
 
     @property
@@ -97,6 +97,13 @@ class Project:
     def sources(self) -> dict[str, str]:
         """Text of the source files by name."""
         return {f"{model.symbol}.c": model.source for model in self.models}
+
+    def code(self, sources: str, headers: str | None = None) -> dict[str, str]:
+        """Sources and headers by path, in the folders named; without `headers` all in one."""
+        return {
+            **{f"{headers or sources}/{name}": text for name, text in self.headers().items()},
+            **{f"{sources}/{name}": text for name, text in self.sources().items()},
+        }
 
     def _all_models(self) -> str:
         guard = f"{self.name.upper()}_H"

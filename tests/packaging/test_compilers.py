@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -137,3 +138,12 @@ def test_gcc_fuses_no_multiplications_and_additions(
     assembly = (folder / "more.s").read_text()
     assert "vmul.f32" in assembly
     assert "vfma" not in assembly
+
+
+def test_headers_say_of_every_function_that_it_may_be_unused(root: Path) -> None:
+    """EC_STATIC, EC_INLINE or EC_NOINLINE: a program calls some functions of a header only."""
+    headers = [*root.glob("edgecomp/lowering/csrc/*.h"), *root.glob("targets/**/csrc/kernels/*.h")]
+    assert headers
+    bare = re.compile(r"^ *static (?!const\b)[^;={]*\(", re.M)
+    found = {path.name: bare.findall(path.read_text()) for path in headers}
+    assert not {name: functions for name, functions in found.items() if functions}

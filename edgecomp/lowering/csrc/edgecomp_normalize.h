@@ -10,7 +10,7 @@
 /* ec_product_TYPE: products of rows, rescaled after each factor, by the definition of the TensorFlow
  * Lite operator. x[rows][depth] -> y[rows]. */
 #define EC_PRODUCT(NAME, TYPE, LEAST, LARGEST)                                                   \
-  static void NAME(const TYPE *x, TYPE *y, int32_t rows, int32_t depth, int32_t zero_point,      \
+  EC_STATIC void NAME(const TYPE *x, TYPE *y, int32_t rows, int32_t depth, int32_t zero_point,      \
                    int32_t multiplier, int32_t shift, int32_t to) {                              \
     for (int32_t row = 0; row < rows; ++row, x += depth) {                                       \
       int32_t product = x[0] - zero_point;                                                       \
@@ -53,7 +53,7 @@ EC_INLINE int32_t ec_inverse_norm(int32_t x, int32_t *shift) {
 }
 
 /* Rows divided by their norm, in steps of 1/128. */
-static void ec_normalize_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
+EC_STATIC void ec_normalize_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
                             int32_t zero_point) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
     int32_t sum = 0, shift = 0;
