@@ -20,7 +20,7 @@ def macs_of(node: ir.Node) -> int:
     Raises:
         ValueError: a shape that matters is not static.
     """
-    rule = _RULES.get(node.op_type) if node.domain == "" else None
+    rule = _RULES.get((node.domain, node.op_type))
     return 0 if rule is None else rule(node)
 
 
@@ -84,7 +84,14 @@ def _einsum(node: ir.Node) -> int:
     return math.prod(sizes.values())
 
 
-_RULES: Mapping[str, Callable[[ir.Node], int]] = {
+def _integer_lstm(node: ir.Node) -> int:
+    """Sequence [.., .., features], weights as its inputs 4, 5 and 11: each step reads them all."""
+    rows = elements_of(_required(node, 0)) // shape_of(_required(node, 0))[-1]
+    weights = [input_at(node, index) for index in (4, 5, 11)]
+    return rows * sum(elements_of(value) for value in weights if value is not None)
+
+
+_STANDARD: Mapping[str, Callable[[ir.Node], int]] = {
     "Conv": _convolution(1),
     "ConvInteger": _convolution(1),
     "ConvTranspose": _transposed_convolution,
@@ -98,3 +105,9 @@ _RULES: Mapping[str, Callable[[ir.Node], int]] = {
     "QLinearMatMul": _matrix_product(0),
     "RNN": _recurrent,
 }
+
+_RULES: Mapping[tuple[str, str], Callable[[ir.Node], int]] = {
+    **{("", name): rule for name, rule in _STANDARD.items()},
+    ("edgecomp", "IntegerLstm"): _integer_lstm,
+}
+"""By domain and operator."""

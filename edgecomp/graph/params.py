@@ -16,8 +16,13 @@ _ARGUMENTS: Mapping[str, frozenset[int]] = {
     "OneHot": frozenset({1, 2}),
     "Range": frozenset({0, 1, 2}),
     "Dropout": frozenset({1, 2}),
+    "IntegerLstm": frozenset({3, 7}),
 }
-"""Inputs that hold floats but no parameters."""
+"""Inputs that hold numbers but no parameters."""
+_INTEGER_WEIGHTS = frozenset(
+    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "IntegerLstm"}
+)
+"""Operators whose integer constants are weights."""
 
 
 def parameters_of(node: ir.Node) -> tuple[ir.Value, ...]:
@@ -46,9 +51,7 @@ def _is_learned(node: ir.Node, value: ir.Value) -> bool:
     """Floats are; so are the integer weights of an integer convolution or matrix product."""
     if value.dtype is not None and value.dtype.is_floating_point():
         return not node.op_type.startswith("QLinear")
-    return node.op_type in ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger") and (
-        elements_of(value) > 1
-    )
+    return node.op_type in _INTEGER_WEIGHTS and elements_of(value) > 1
 
 
 def count_parameters(graph: ir.Graph) -> int:

@@ -8,11 +8,13 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecomp.graph.qdq import quantization_of
+from edgecomp.graph.quantizable import OWN_DOMAIN
 from edgecomp.graph.values import constant_input, dtype_of
 from edgecomp.lowering.integer_group import DOMAIN, is_activation
 from edgecomp.lowering.kernels import conv, elementwise, pool, resize, transpose_conv
 from edgecomp.lowering.kernels.softmax import softmax
 from edgecomp.lowering.kernels_of_curves import CURVES
+from edgecomp.lowering.kernels_of_functions import FUNCTIONS
 from edgecomp.lowering.kernels_of_moves import INDEXED, MOVEMENT
 from edgecomp.lowering.kernels_of_pairs import PAIRS
 from edgecomp.lowering.kernels_of_reductions import REDUCTIONS
@@ -218,6 +220,8 @@ def lower_node(node: ir.Node) -> Lowered | None:
     """The kernel of `node`; None when it is an operator for the float path."""
     if node.domain == DOMAIN:
         return INTEGER[node.op_type](node)
+    if node.domain == OWN_DOMAIN and node.op_type in FUNCTIONS:
+        return FUNCTIONS[node.op_type](node)
     if node.op_type in ("QuantizeLinear", "DequantizeLinear") and _is_edge(node):
         return _quantize(node) if node.op_type == "QuantizeLinear" else _dequantize(node)
     if node.op_type in MOVEMENT and constant_input(node, 0) is None:

@@ -159,15 +159,18 @@ def _integer_step(builder: _Builder, node: ir.Node, lowered: Any) -> Callable[[]
         picked = range(len(node.inputs)) if lowered.inputs is None else lowered.inputs
         values = [node.inputs[index] for index in picked]
         operands = [builder.operand(value) for value in values if value is not None]
-        operands.append(builder.operand(node.outputs[0]))
+        made = [builder.operand(value) for value in node.outputs if value.name]
         label = node.metadata_props.get("edgecomp.op", node.op_type)
         base = c_name(node.op_type).lower()
-        kernel = builder.kernel(base, lowered.schedule_as, lowered.func, work=lowered.work)
+        kernel = builder.kernel(
+            base, lowered.schedule_as, lowered.func, outputs=len(made), work=lowered.work
+        )
         floats = any(
             value is not None and dtype_of(value).startswith("float") for value in node.outputs
         )
         where = "float" if floats else "integer"
         name = node.name or str(node.outputs[0].name)
+        operands += made
         builder.calls.append(Call(kernel, tuple(operands), name, label, where, lowered.macs))
 
     return step

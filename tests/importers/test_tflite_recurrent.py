@@ -13,8 +13,10 @@ import pytest
 
 from edgecomp.device import load_device
 from edgecomp.errors import EdgecompError
+from edgecomp.graph.params import count_parameters
 from edgecomp.importers import load
 from edgecomp.pipeline import compile_model
+from edgecomp.reference import run_reference
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.session import Session
 
@@ -206,7 +208,7 @@ def _int8_lstm(
     single_op, operand = tflite_op
     cells, features = 6, shape[2]
     coupled, peephole = kind.pop("coupled", False), kind.pop("peephole", False)
-    projection = kind.pop("projection", 0)
+    projection, norm = kind.pop("projection", 0), kind.pop("norm", False)
     outputs = projection or cells
     batch = shape[1] if kind.get("TimeMajor") else shape[0]
 
@@ -225,10 +227,10 @@ def _int8_lstm(
         made(projection > 0, "int32", projection),
         operand((batch, outputs), *hidden, variable=True),
         operand((batch, cells), (2.0**-11,), dtype="int16", variable=True),
-        *(None,) * 4,
+        *(made(norm and gate, "int16", cells) for gate in gates),
     )
     within = (0.007, -3) if projection else (hidden[0][0], hidden[1])
-    scales = [*[(1.0, 0)] * 4, within]
+    scales = [*[(0.0004, 0)] * 4, within]
     return single_op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
         operands,
@@ -246,8 +248,12 @@ def _int8_lstm(
         ((1, 5, 3), {}),
         ((1, 2, 5), {"coupled": True, "peephole": True, "CellClip": 0.8, "TimeMajor": True}),
         ((2, 6, 5), {"projection": 4, "ProjClip": 0.5}),
+        ((2, 3, 5), {"peephole": True, "projection": 4}),
+        ((3, 2, 5), {"peephole": True, "projection": 5, "TimeMajor": True}),
+        ((1, 3, 4), {"norm": True}),
+        ((2, 4, 5), {"norm": True, "coupled": True, "peephole": True, "projection": 3}),
     ],
-    ids=["plain", "tables", "coupled-peephole", "projection"],
+    ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else "-".join(value),
 )
 def test_int8_lstm(shape: Any, kind: dict[str, Any], tflite_op: Any, compiled: Any) -> None:
     random = np.random.default_rng(len(kind))
@@ -255,12 +261,41 @@ def test_int8_lstm(shape: Any, kind: dict[str, Any], tflite_op: Any, compiled: A
     _compare_integers(op, compiled, _int8_runs(random, *shape))
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [({}, 288), ({"norm": True, "peephole": True, "projection": 4}, 334)],
+    ids=["plain", "norm-peephole-projection"],
+)
+def test_the_body_of_an_int8_lstm(
+    kind: dict[str, Any], parameters: int, tflite_op: Any, tmp_path: Path
+) -> None:
+    """What onnxruntime makes of the function's body is what the reference kernel gives."""
+    random = np.random.default_rng(7)
+    op = _int8_lstm(tflite_op, random, (2, 6, 5), **kind)
+    path = tmp_path / "op.tflite"
+    path.write_bytes(op.model())
+    model = load(path)
+    assert count_parameters(model.graph.graph) == parameters
+    given = _int8_runs(random, 2, 6, 5)[0][0]
+    scale, zero_point = op.operands[0].scale[0], op.operands[0].zero_point
+    real = (given.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    rows = run_reference(model, [real[np.newaxis]])
+    want = op.run(given).astype(np.float32) - np.float32(op.result.zero_point)
+    np.testing.assert_array_equal(rows[0][0], want * np.float32(op.result.scale[0]))
+
+
 def test_hybrid_and_odd_integer_layers_are_refused(tflite_op: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     path = tmp_path / "op.tflite"
-    op = _int8_lstm(tflite_op, random, (1, 1, 3), peephole=True, projection=2)
+    op = _int8_lstm(tflite_op, random, (1, 1, 3), peephole=True, projection=8)
     path.write_bytes(op.model())
-    with pytest.raises(EdgecompError, match="both peepholes and a projection"):
+    with pytest.raises(EdgecompError, match="a projection of 6 cells to 8 outputs"):
+        load(path)
+    op = _int8_lstm(tflite_op, random, (1, 1, 3))
+    short = _weights(tflite_op[1], random, "int32", 5)
+    operands = (*op.operands[:13], short, *op.operands[14:])
+    path.write_bytes(replace(op, operands=operands).model())
+    with pytest.raises(EdgecompError, match=r"operand 13 is int32\[5\], int32\[6\] fits"):
         load(path)
     op = _float_lstm(tflite_op, random, (1, 1, 3))
     weights = _weights(tflite_op[1], random, "int8", 6, 3)

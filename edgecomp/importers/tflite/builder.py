@@ -39,7 +39,8 @@ class GraphBuilder:
         self._made: dict[str, onnx.NodeProto] = {}
         self._read: set[str] = set()
         self._node_names: dict[str, int] = {}
-        self._opsets = [helper.make_opsetid("", OPSET)]
+        self._functions: list[onnx.FunctionProto] = []
+        self.opsets = [helper.make_opsetid("", OPSET)]
 
     def fresh(self, name: str) -> str:
         """`name` for a value, or a name made of it where another value has it."""
@@ -117,8 +118,42 @@ class GraphBuilder:
         node.output.extend(outputs)
         return name
 
+    def call(
+        self,
+        function: onnx.FunctionProto,
+        inputs: Sequence[str],
+        name: str,
+        results: Mapping[str, tuple[Sequence[int], str]],
+    ) -> list[str]:
+        """Append a node named `name` that calls `function`, which becomes part of the model.
+
+        Args:
+            inputs: operands; "" where one is left out.
+            results: shape and element type of each output by its name, which is made unique.
+        """
+        self._functions.append(function)
+        outputs = [self.fresh(result) for result in results]
+        node = helper.make_node(function.name, inputs, outputs, domain=function.domain)
+        node.name, node.overload = _fresh(name, self._node_names), function.overload
+        for output, (shape, dtype) in zip(outputs, results.values(), strict=True):
+            self._types[output] = _type(shape, np.dtype(dtype))
+            self._made[output] = node
+        self._read.update(inputs)
+        self._nodes.append(node)
+        return outputs
+
     def model(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-        """The graph as a model, with the constants that are read."""
+        """The graph as a model, with the constants that are read and the functions called."""
+        domains = sorted({function.domain for function in self._functions})
+        return helper.make_model(
+            self.graph(name, inputs, outputs),
+            functions=self._functions,
+            opset_imports=[*self.opsets, *(helper.make_opsetid(each, 1) for each in domains)],
+            ir_version=IR_VERSION,
+        )
+
+    def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.GraphProto:
+        """The graph, with the constants that are read."""
         used = {value for node in self._nodes for value in node.input} | set(outputs)
         constants = [
             numpy_helper.from_array(array, value)
@@ -129,14 +164,13 @@ class GraphBuilder:
         def described(value: str) -> onnx.ValueInfoProto:
             return helper.make_value_info(value, self._types[value])
 
-        graph = helper.make_graph(
+        return helper.make_graph(
             self._nodes,
             name,
             [described(value) for value in inputs],
             [described(value) for value in outputs],
             constants,
         )
-        return helper.make_model(graph, opset_imports=self._opsets, ir_version=IR_VERSION)
 
     def _infer(self, node: onnx.NodeProto) -> Mapping[str, onnx.TypeProto]:
         """The type of each output of `node`."""
@@ -150,7 +184,7 @@ class GraphBuilder:
         }
         try:
             found: dict[str, onnx.TypeProto] = onnx.shape_inference.infer_node_outputs(
-                schema, node, types, data, opset_imports=self._opsets, ir_version=IR_VERSION
+                schema, node, types, data, opset_imports=self.opsets, ir_version=IR_VERSION
             )
         except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise EdgecompError(
@@ -180,7 +214,7 @@ class GraphBuilder:
             ],
             [helper.make_value_info(value, self._types[value]) for value in node.output],
         )
-        model = helper.make_model(graph, opset_imports=self._opsets, ir_version=IR_VERSION)
+        model = helper.make_model(graph, opset_imports=self.opsets, ir_version=IR_VERSION)
         values = {value: self.constants[value] for value in operands}
         try:
             with np.errstate(all="ignore"):

@@ -1,169 +1,45 @@
-"""The LSTM of int8 with a 16-bit memory: TFLite's integer definition in ONNX's operators."""
+"""The LSTM of int8 with a 16-bit memory: one node, of the function `IntegerLstm` of our domain.
+
+The function's body is a Scan of `lstm_step` over the sequence. Each node has a body of its own
+(their `overload`s differ): the multipliers are written into it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import onnx
+from onnx import helper
 
-from edgecomp.importers.tflite.builder import Array
+from edgecomp.importers.opset import OWN_DOMAIN
+from edgecomp.importers.tflite.builder import Array, GraphBuilder
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.curve_tables import looked_up, table_of
-from edgecomp.importers.tflite.fixed_point_curves import logistic, tanh
-from edgecomp.importers.tflite.integer_operands import (
-    INT8,
-    INT16,
-    integers_of,
-    output_scale,
-    product,
-    require,
-    scale_of,
-    weights_of,
-    zero_point_of,
+from edgecomp.importers.tflite.file import Subgraph
+from edgecomp.importers.tflite.integer_operands import zero_point_of
+from edgecomp.importers.tflite.lstm_operands import (
+    BIASES,
+    HIDDEN,
+    MEMORY,
+    NORMS,
+    PEEPHOLES,
+    PROJECTION,
+    PROJECTION_BIAS,
+    RECURRENT,
+    WEIGHTS,
+    require_operands,
 )
-from edgecomp.importers.tflite.integers import Integers
-from edgecomp.importers.tflite.sequence import (
-    CELL,
-    FORGET,
-    INPUT,
-    OUTPUT,
-    each_step,
-    from_steps,
-    in_steps,
-)
-from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
+from edgecomp.importers.tflite.lstm_shape import LstmShape, lstm_shape
+from edgecomp.importers.tflite.lstm_step import LstmStep
+from edgecomp.importers.tflite.sequence import FORGET, OUTPUT
+from edgecomp.importers.tflite.values import Values
 
-_COMPUTED_STEPS = 4
-"""Up to so many steps the curves are computed; for more, tables of 64 KiB are smaller."""
-
-
-@dataclass(frozen=True)
-class _Gate:
-    """The sums of one gate, in 16 bits with 3 before the point.
-
-    Attributes:
-        inputs, hidden: multipliers of the products with input and hidden state.
-        peephole: of the product with the memory, or None.
-    """
-
-    context: Context
-    number: int
-    inputs: Multiplier
-    hidden: Multiplier
-    peephole: Multiplier | None
-
-    def total(self, source: Integers, hidden: Integers, memory: Integers) -> Integers:
-        """Clipped after each of its terms, as the reference kernel does."""
-        context, number = self.context, self.number
-        bias = context.constant(12 + number)
-        value = _accumulated(context, source, 1 + number, zero_point_of(context, 0), bias)
-        value = value.scaled(self.inputs).clipped(*INT16)
-        more = _accumulated(context, hidden, 5 + number, zero_point_of(context, 18), None)
-        value = (more.scaled(self.hidden) + value).clipped(*INT16)
-        if self.peephole is not None:
-            seen = memory * weights_of(context, _PEEPHOLES[number])
-            value = (seen.scaled(self.peephole) + value).clipped(*INT16)
-        return value
-
-
-_PEEPHOLES = {INPUT: 9, FORGET: 10, OUTPUT: 11}
-
-_GATE_SCALE = np.float32(2.0**-12)
-
-
-def _gate(context: Context, number: int) -> _Gate:
-    weights, recurrent = scale_of(context, 1 + number), scale_of(context, 5 + number)
-    place, peephole = _PEEPHOLES.get(number, 0), None
-    if place and context.has(place):
-        require(context, {place: "int16"})
-        real = float(scale_of(context, 19)) * float(scale_of(context, place)) / float(_GATE_SCALE)
-        peephole = quantize_multiplier(float(np.float32(real)))
-    return _Gate(
-        context,
-        number,
-        quantize_multiplier(float(weights * scale_of(context, 0) / _GATE_SCALE)),
-        quantize_multiplier(float(recurrent * scale_of(context, 18) / _GATE_SCALE)),
-        peephole,
-    )
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """An LSTM of int8 with a 16-bit memory.
-
-    Attributes:
-        gates: by their numbers; without an input gate, that is 1 less the forget gate.
-        exponent: of the memory's scale, a power of two.
-        result: multiplier and zero point of what leaves the cells.
-        tables: constants for the curves "logistic" and "tanh" of 3 integer bits, and "memory";
-            empty where they are computed.
-    """
-
-    context: Context
-    gates: Mapping[int, _Gate]
-    exponent: int
-    result: tuple[Multiplier, int]
-    tables: Mapping[str, str]
-
-    def step(
-        self, source: Integers, hidden: Integers, memory: Integers
-    ) -> tuple[Integers, Integers]:
-        """Hidden state and memory after one step."""
-        gates, bits = self.gates, 15 + self.exponent
-        late = gates[OUTPUT].peephole is not None  # it sees the next memory
-        early = [gate for gate in gates if gate != CELL and not (late and gate == OUTPUT)]
-        totals = [gates[gate].total(source, hidden, memory) for gate in early]
-        opened = dict(zip(early, self._logistic(totals), strict=True))
-        fresh = self._tanh("tanh", gates[CELL].total(source, hidden, memory), 3)
-        forget = opened[FORGET]
-        enter = opened[INPUT] if INPUT in opened else -forget + INT16[1]
-        kept = (forget * memory).halved(15)
-        memory_next = (kept + (enter * fresh).halved(15 + bits)).clipped(*INT16)
-        limit = self._limit("CellClip", scale_of(self.context, 19), INT16)
-        if limit > 0:
-            memory_next = memory_next.clipped(-limit, limit)
-        if late:
-            total = gates[OUTPUT].total(source, hidden, memory_next)
-            (opened[OUTPUT],) = self._logistic([total])
-        multiplier, zero_point = self.result
-        seen = self._tanh("memory", memory_next, bits)
-        left = (opened[OUTPUT] * seen).scaled(multiplier) + zero_point
-        return self._projected(left.clipped(*INT8)), memory_next
-
-    def _logistic(self, totals: Sequence[Integers]) -> list[Integers]:
-        """Of several gates at once: a long curve is computed in a few kernels, not in many."""
-        context, count = self.context, len(totals)
-        table = self.tables.get("logistic")
-        if table is not None:
-            return [looked_up("logistic", table, total) for total in totals]
-        if count == 1:
-            return [logistic(totals[0], 3)]
-        beside = context.emit("Concat", *(total.value for total in totals), axis=1)
-        values = logistic(Integers(context, beside), 3).value
-        sizes = context.ints([context.shape(2)[0]] * count)
-        split = context.several("Split", values, sizes, outputs=count, axis=1)
-        return [Integers(context, value) for value in split]
-
-    def _tanh(self, which: str, x: Integers, integer_bits: int) -> Integers:
-        table = self.tables.get(which)
-        return tanh(x, integer_bits) if table is None else looked_up("tanh", table, x)
-
-    def _projected(self, left: Integers) -> Integers:
-        context = self.context
-        if not context.has(16):
-            return left
-        bias = context.constant(17) if context.has(17) else None
-        value = _accumulated(context, left, 16, self.result[1], bias)
-        scale = scale_of(context, 16) * _hidden(context)[0] / scale_of(context, 18)
-        value = value.scaled(quantize_multiplier(float(scale))) + zero_point_of(context, 18)
-        value = value.clipped(*INT8)
-        limit = self._limit("ProjClip", output_scale(context), INT8)
-        return value.clipped(-limit, limit) if limit > 0 else value
-
-    def _limit(self, option: str, scale: np.float32, within: tuple[int, int]) -> int:
-        limit = np.float32(self.context.option(option, 0.0))
-        return int(np.clip(limit / scale, *within)) if limit > 0 else 0
+INTEGER_LSTM = "IntegerLstm"
+SEQUENCE, STATES = "sequence", ("hidden", "memory")
+ALWAYS = ("shape", "weights", "recurrent", "input_offsets", "recurrent_offsets")
+SOMETIMES = ("peepholes", "norms", "norm_biases", "projection", "projection_offsets")
+"""What the function takes after the sequence and the states: `ec_lstm_constants` of
+lowering/csrc/edgecomp_lstm.h; an LSTM without one of `SOMETIMES` leaves it out."""
 
 
 def lstm_integer(context: Context, gates: Sequence[int]) -> None:
@@ -172,61 +48,101 @@ def lstm_integer(context: Context, gates: Sequence[int]) -> None:
     Args:
         gates: those it has weights for.
     """
-    int8 = dict.fromkeys((*(1 + gate for gate in gates), *(5 + gate for gate in gates), 18), "int8")
-    require(context, int8 | {19: "int16"})
-    if context.has(16):
-        require(context, {16: "int8"})
-    if context.has(20 + FORGET) or (context.has(16) and context.has(_PEEPHOLES[OUTPUT])):
-        raise context.refusal(
-            "int8 with layer normalisation, or with both peepholes and a projection, is not known",
-            "convert the model without quantization",
-        )
-    mantissa, exponent = np.frexp(scale_of(context, 19))
-    exponent = int(exponent) - 1
-    if mantissa != 0.5 or not -15 <= exponent <= -9:
-        raise context.refusal("the scale of its memory is no power of two from 2^-15 to 2^-9")
-    scale, zero_point = _hidden(context)
-    real = np.float32(2.0**-30 / float(scale))
-    steps = each_step(context, in_steps(context, integers_of(context, 0).value))
-    tables = {}
-    if len(steps) > _COMPUTED_STEPS:
-        curves = {
-            "logistic": ("logistic", 3),
-            "tanh": ("tanh", 3),
-            "memory": ("tanh", 15 + exponent),
-        }
-        tables = {key: context.put(table_of(*curve)) for key, curve in curves.items()}
-    cell = _Cell(
-        context,
-        {gate: _gate(context, gate) for gate in gates},
-        exponent,
-        (quantize_multiplier(float(real)), zero_point),
-        tables,
+    require_operands(context, gates)
+    shape = lstm_shape(context, gates)
+    constants = _constants(context, shape)
+    values, builder = context.values, context.values.builder
+    operands = [values.integers(context.tensor(place)) for place in (0, HIDDEN, MEMORY)]
+    given = {name: context.put(array) for name, array in constants.items()}
+    results = {
+        f"{context.name}/{INTEGER_LSTM}": ((*context.shape(0)[:-1], shape.outputs), "int8"),
+        f"{context.name}/hidden": ((shape.batch, shape.outputs), "int8"),
+        f"{context.name}/memory": ((shape.batch, shape.units), "int16"),
+    }
+    inputs = [*operands, *(given.get(name, "") for name in (*ALWAYS, *SOMETIMES))]
+    made = builder.call(_function(context, shape, constants), inputs, context.name, results)
+    for place, value in enumerate(made):
+        values.write_integers(context.output(place), value)
+
+
+def _constants(context: Context, shape: LstmShape) -> Mapping[str, Array]:
+    """The constant inputs of the function, by their names."""
+    gates, normalised = shape.present, context.has(NORMS + FORGET)
+
+    def stacked(first: int) -> Array:
+        return np.stack([context.constant(first + gate) for gate in gates])
+
+    weights, recurrent = stacked(WEIGHTS), stacked(RECURRENT)
+    offsets = _offsets(weights, zero_point_of(context, 0))
+    found = {
+        "shape": shape.array(),
+        "weights": weights,
+        "recurrent": recurrent,
+        "input_offsets": offsets if normalised else offsets + stacked(BIASES),
+        "recurrent_offsets": _offsets(recurrent, zero_point_of(context, HIDDEN)),
+    }
+    seeing = [place for gate, place in PEEPHOLES.items() if gate in gates]
+    if context.has(PEEPHOLES[OUTPUT]):
+        found["peepholes"] = np.stack([context.constant(place) for place in seeing])
+    if normalised:
+        found |= {"norms": stacked(NORMS), "norm_biases": stacked(BIASES)}
+    if context.has(PROJECTION):
+        projection = context.constant(PROJECTION)
+        biases = context.constant(PROJECTION_BIAS) if context.has(PROJECTION_BIAS) else 0
+        found["projection"] = projection
+        found["projection_offsets"] = _offsets(projection, shape.hidden_zero_point) + biases
+    return {
+        name: array.astype(np.int32) if array.dtype == np.int64 else array
+        for name, array in found.items()
+    }
+
+
+def _offsets(weights: Array, zero_point: int) -> Array:
+    """What the zero point of the numbers they multiply adds to each sum, int64."""
+    return np.asarray(-zero_point * weights.astype(np.int64).sum(axis=-1))
+
+
+def _function(
+    context: Context, shape: LstmShape, constants: Mapping[str, Array]
+) -> onnx.FunctionProto:
+    """`IntegerLstm` with the multipliers of one node."""
+    graph = _step_graph(context, shape, constants)
+    rank, turn = len(context.shape(0)), (1, 0, 2)
+    axes = helper.make_node("Constant", [], ["axes"], value_ints=[0])
+    before = after = helper.make_node("Transpose", [SEQUENCE], ["steps"], perm=turn)
+    if rank == 2:
+        before = helper.make_node("Unsqueeze", [SEQUENCE, "axes"], ["steps"])
+        after = helper.make_node("Squeeze", ["rows", "axes"], ["result"])
+    elif shape.time_major:
+        before = helper.make_node("Identity", [SEQUENCE], ["steps"])
+        after = helper.make_node("Identity", ["rows"], ["result"])
+    else:
+        after = helper.make_node("Transpose", ["rows"], ["result"], perm=turn)
+    left = ["next_hidden", "next_memory"]
+    scan = helper.make_node("Scan", [*STATES, "steps"], [*left, "rows"], body=graph)
+    scan.attribute.append(helper.make_attribute("num_scan_inputs", 1))
+    inputs = [SEQUENCE, *STATES, *ALWAYS, *SOMETIMES]
+    nodes, opsets = [axes, before, scan, after], context.values.builder.opsets
+    overload = str(context.output())
+    made: onnx.FunctionProto = helper.make_function(
+        OWN_DOMAIN, INTEGER_LSTM, inputs, ["result", *left], nodes, opsets, overload=overload
     )
-    hidden, memory, rows = integers_of(context, 18), integers_of(context, 19), []
-    for step in steps:
-        hidden, memory = cell.step(Integers(context, step), hidden, memory)
-        rows.append(hidden.cast("int8").value)
-    write = context.values.write_integers
-    write(context.output(), from_steps(context, rows))
-    write(context.output(1), rows[-1])
-    write(context.output(2), memory.cast("int16").value)
+    return made
 
 
-def _hidden(context: Context) -> tuple[np.float32, int]:
-    """Scale and zero point of what leaves the cells, before a projection."""
-    within = context.operator.intermediates
-    scales = context.values.tensors[within[4]].scales if len(within) > 4 else None
-    if scales is None:
-        raise context.refusal("the scale of its hidden state is missing", "convert the model again")
-    return np.float32(scales.scale[0]), int(scales.zero_point[0])
-
-
-def _accumulated(
-    context: Context, rows: Integers, place: int, zero_point: int, bias: Array | None
-) -> Integers:
-    """Rows less their zero point times a matrix of weights, plus the bias."""
-    weights = context.constant(place).astype(np.int64)
-    offset = -zero_point * weights.sum(axis=1) + (0 if bias is None else bias)
-    value = product(context, rows, place)
-    return value + Integers(context, context.put(offset.astype(np.int32)))
+def _step_graph(
+    context: Context, shape: LstmShape, constants: Mapping[str, Array]
+) -> onnx.GraphProto:
+    """The body of the Scan; it reads the constants of the function around it."""
+    builder = GraphBuilder()
+    for name, array in constants.items():
+        builder.input(name, array.shape, array.dtype.name)
+    hidden = builder.input("last_hidden", (shape.batch, shape.outputs), "int8")
+    memory = builder.input("last_memory", (shape.batch, shape.units), "int16")
+    source = builder.input("source", (shape.batch, shape.features), "int8")
+    values = Values(Subgraph(context.values.tensors, (), (), ()), builder)
+    inner = Context(context.operator, values)
+    inner.name = "step"  # its values must not be called like those of the graph around it
+    left = LstmStep(inner, shape, constants.keys()).outputs()
+    row = builder.node("Identity", [left[0]], "row", ["row"], {})
+    return builder.graph("step", [hidden, memory, source], [*left, *row])
