@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.c_constants import ConstantArrays
 
-TEXT_LIMIT = 4 << 20
+TEXT_LIMIT = 2 << 20
 """Programs with more bytes of constants than this keep them in a binary file."""
 ALIGNMENT = 16
 """Of each array in the file and in memory, as `EC_WEIGHTS` gives it to those of C."""
