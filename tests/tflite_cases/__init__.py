@@ -15,3 +15,17 @@ FAMILIES: Mapping[str, Mapping[str, tuple[Case, float | None]]] = {
 }
 """By family and operator: a case, and by how many steps int8 may differ where onnxruntime computes
 it; None where TFLite has no int8 kernel to ask."""
+
+# fmt: off
+WIDE = frozenset([
+    "ABS", "ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "BATCH_TO_SPACE_ND", "BROADCAST_TO",
+    "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "EQUAL", "EXP", "EXPAND_DIMS",
+    "FLOOR_DIV", "FLOOR_MOD", "FULLY_CONNECTED", "GATHER", "GATHER_ND", "GREATER_EQUAL",
+    "LEAKY_RELU", "LESS", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MIRROR_PAD",
+    "MUL", "PACK", "PAD", "PADV2", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "RELU", "RELU6",
+    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SELECT", "SELECT_V2",
+    "SLICE", "SOFTMAX", "SPACE_TO_BATCH_ND", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE",
+    "SUB", "SUM", "TANH", "TRANSPOSE", "TRANSPOSE_CONV", "UNPACK",
+])
+# fmt: on
+"""Operators of which tflite-runtime 2.14 has an int16 kernel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -180,12 +181,7 @@ def pad(value: bool) -> Case:
         operands = [d.feed(shape, grid), d.constant(amounts)]
         if value:
             content = d.numbers((1,))
-            scale, zero_point = grid
-            operands.append(
-                d.operand((1,), scale, zero_point, data=content)
-                if d.dtype == "int8"
-                else d.constant(content, "float32")
-            )
+            operands.append(replace(d.tensor((1,), grid), data=content))
         table = "PadV2Options" if value else "PadOptions"
         return d.spec(tuple(operands), d.tensor(out, grid), table)
 

@@ -67,6 +67,6 @@ CASES: dict[str, tuple[Case, float | None]] = {
     "REDUCE_MAX": (reduce(same=True), 0),
     "REDUCE_MIN": (reduce(same=True), 0),
     "REDUCE_PROD": (reduce(), None),  # its int8 kernel wraps where it should saturate
-    "SUM": (reduce(), None),  # likewise, see tests/lowering/test_reductions_tflite.py
+    "SUM": (reduce(same=True), None),  # likewise, see tests/lowering/test_reductions_tflite.py
 }
 """A case, and by how many steps int8 may differ; None where TFLite has no int8 kernel to ask."""
