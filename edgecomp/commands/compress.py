@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def compress_file(
     profile = None if device is None else load_device(device)
     preprocess = file.parsed_preprocess()
     model = file.load()
+    checkpoints = output.with_suffix(".checkpoints")
     after = compress(
         model,
         passes,
@@ -65,7 +67,8 @@ def compress_file(
         progress,
         train=given.training(preprocess),
         device=profile,
-        checkpoints=output.with_suffix(".checkpoints"),
+        checkpoints=checkpoints,
     )
     save_model(after, output)
+    shutil.rmtree(checkpoints, ignore_errors=True)  # of no use once the work is done
     return Compressed(output, after.history, statistics(model), statistics(after))

@@ -40,6 +40,7 @@ class Network:
         learn_scales: whether the scales of quantized values are learned too.
 
     Attributes:
+        model: as given.
         parameters: what an optimizer changes, by name of the initializer; scales by theirs, as
             logarithms of their growth.
 
@@ -54,7 +55,7 @@ class Network:
         keep_zeros: KeepZeros = "auto",
         learn_scales: bool = False,
     ) -> None:
-        self._model = model
+        self.model = model
         inlined = model.graph.clone()
         common.InlinePass()(inlined)
         self._graph = inlined.graph
@@ -96,7 +97,7 @@ class Network:
         Raises:
             EdgecompError: PyTorch cannot compute a node.
         """
-        names = [spec.name for spec in self._model.outputs] if wanted is None else list(wanted)
+        names = [spec.name for spec in self.model.outputs] if wanted is None else list(wanted)
         steps = self._steps(names)
         scales = self._scales.values()
         shared = self._constants | scales | self._weights.values(scales)
@@ -117,7 +118,7 @@ class Network:
         """
         scales = self._scales.contents()
         weights = self._weights.contents(self._scales.values())
-        return write_constants(self._model.graph, {**weights, **scales})
+        return write_constants(self.model.graph, {**weights, **scales})
 
     def _steps(self, wanted: Sequence[str]) -> list[ir.Node]:
         """The nodes that `wanted` needs, in order.
