@@ -18,11 +18,15 @@ from edgecomp.graph.values import constant_input, dtype_of, input_at, shape_of
 
 Array = npt.NDArray[Any]
 
+BATCH_NORM_SCALE = "batch_norm_scale"
+"""Key of `ir.Node.meta`: the scale that was folded into a node, which pruning goes by."""
+
 
 def fold_batch_norms(graph: ir.Graph) -> None:
     """Remove every BatchNormalization with constant statistics, in place.
 
-    Those in training mode stay, and so do those whose input has no known rank.
+    Those in training mode stay, and so do those whose input has no known rank. A layer that took one
+    in remembers its scale in `meta`.
     """
     for node in [n for n in graph if n.op_type == "BatchNormalization" and n.domain == ""]:
         affine = _affine(node)
@@ -35,6 +39,7 @@ def fold_batch_norms(graph: ir.Graph) -> None:
             and only_reader(source) is node
             and fold_into(graph, producer, *affine)
         ):
+            producer.meta[BATCH_NORM_SCALE] = constant_input(node, 1)
             remove_node(node, source)
         else:
             _as_mul_add(graph, node, source, *affine)

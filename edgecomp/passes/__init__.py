@@ -15,11 +15,13 @@ from edgecomp.passes.distill import Distill
 from edgecomp.passes.finetune import Finetune
 from edgecomp.passes.lowrank import LowRank
 from edgecomp.passes.options import Option, options_of
+from edgecomp.passes.prune import Prune
 from edgecomp.passes.qat import Qat
 from edgecomp.passes.quantize import Quantize
 
 PASSES: Mapping[str, type[Pass]] = {
     "lowrank": LowRank,
+    "prune": Prune,
     "quantize": Quantize,
     "finetune": Finetune,
     "distill": Distill,
