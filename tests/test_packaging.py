@@ -46,6 +46,13 @@ def test_the_wheel_holds_the_c_sources_of_the_compiler_and_the_targets(
         assert {path.relative_to(folder).as_posix() for path in sources} <= set(names)
 
 
+def test_the_wheel_holds_the_templates_of_packages(root: Path, names: list[str]) -> None:
+    folder = root / "edgecomp" / "packaging" / "templates"
+    templates = {p.relative_to(root).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert templates
+    assert templates <= set(names)
+
+
 def test_the_wheel_holds_the_demo_model_and_no_tests(names: list[str]) -> None:
     assert "edgecomp/demo_data/digits.onnx" in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
