@@ -19,7 +19,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_mve_add.h": ("edgecomp_dsp_add.h", "edgecomp_mve.h"),
     "edgecomp_mve_conv.h": ("edgecomp_mve_matrix.h",),
     "edgecomp_mve_matrix.h": ("edgecomp_mve.h",),
-    "edgecomp_mve_depthwise.h": ("edgecomp_conv_rows.h", "edgecomp_mve.h"),
+    "edgecomp_mve_depthwise.h": ("edgecomp_mve.h",),
 }
 """Folder `csrc/kernels`: each header with those it includes."""
 

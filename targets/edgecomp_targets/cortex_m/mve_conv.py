@@ -157,9 +157,3 @@ def _fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, in
         "low": rescale.low,
         "high": rescale.high,
     }
-
-
-def filled(array: Array, multiple: int, axis: int = 0) -> Array:
-    """`array` with zeros at the end of `axis`, up to a multiple of `multiple`."""
-    missing = -array.shape[axis] % multiple
-    return np.pad(array, [(0, missing if i == axis else 0) for i in range(array.ndim)])

@@ -1,141 +1,241 @@
-/* Depthwise 3x3 convolution, sixteen channels at a time.
+/* Depthwise 3x3 convolution, eight channels at a time, one line of the output after the other.
  *
- * Products of int8 fit 16 bits, and so do sums of two of them as long as no weight is -128: taps are
- * added in pairs before they are widened. VMULLB and VMULLT take even and odd lanes, as VMOVLB and
- * VMOVLT do, so the sums come as four vectors of the channels 0 4 8 12, 2 6 10 14, 1 5 9 13 and
- * 3 7 11 15; the constants are in that order. Narrowing brings them back together.
+ * A line is a column or a row of the image, whichever `mve_depthwise.py` finds better. Each channel has a
+ * plane in which element i of line l is at 3 * i + l: the nine elements an output reads follow each other,
+ * so one load serves two outputs, and a line takes the room of the third before it, which no output
+ * reads any more.
  */
 #ifndef EDGECOMP_MVE_DEPTHWISE_H
 #define EDGECOMP_MVE_DEPTHWISE_H
 
-#include "edgecomp_conv_rows.h"
 #include "edgecomp_mve.h"
-
-/* Constants of sixteen channels, each in the order above. */
-typedef struct {
-  int32_t bias[16], multiplier[16], shift[16];
-} ec_mve_sixteen;
-
-#if EC_MVE
-
-EC_INLINE int32x4_t ec_mve_steps(int32x4_t sums, const ec_mve_sixteen *c, int32_t at) {
-  return ec_mve_multiply_down(sums, vldrwq_s32(c->multiplier + at), vldrwq_s32(c->shift + at));
-}
-
-/* Sums of sixteen channels, in the order above. */
-typedef struct {
-  int32x4_t a, b, c, d;
-} ec_mve_sums;
-
-EC_INLINE void ec_mve_widen(ec_mve_sums *s, int16x8_t even, int16x8_t odd) {
-  s->a = vaddq_s32(s->a, vmovlbq_s16(even));
-  s->b = vaddq_s32(s->b, vmovltq_s16(even));
-  s->c = vaddq_s32(s->c, vmovlbq_s16(odd));
-  s->d = vaddq_s32(s->d, vmovltq_s16(odd));
-}
-
-/* Two taps, the weights of which follow each other. */
-EC_INLINE void ec_mve_two_taps(ec_mve_sums *s, const int8_t *first, const int8_t *second,
-                               const int8_t *weights) {
-  int8x16_t x = vldrbq_s8(first), w = vldrbq_s8(weights);
-  int16x8_t even = vmullbq_int_s8(x, w), odd = vmulltq_int_s8(x, w);
-  x = vldrbq_s8(second);
-  w = vldrbq_s8(weights + 16);
-  even = vaddq_s16(even, vmullbq_int_s8(x, w));
-  odd = vaddq_s16(odd, vmulltq_int_s8(x, w));
-  ec_mve_widen(s, even, odd);
-}
-
-/* One pixel of at most sixteen channels; `row` and the two after it have room for sixteen. */
-EC_INLINE void ec_mve_depthwise_sixteen(const int8_t *row, int32_t pitch, int32_t channels,
-                                        const int8_t *weights, const ec_mve_sixteen *c,
-                                        int32_t zero_point, mve_pred16_t inside, int8_t *out) {
-  const int8_t *const next = row + pitch, *const last = next + pitch;
-  ec_mve_sums s = {vldrwq_s32(c->bias), vldrwq_s32(c->bias + 4), vldrwq_s32(c->bias + 8),
-                   vldrwq_s32(c->bias + 12)};
-  ec_mve_two_taps(&s, row, row + channels, weights);
-  ec_mve_two_taps(&s, row + 2 * channels, next, weights + 32);
-  ec_mve_two_taps(&s, next + channels, next + 2 * channels, weights + 64);
-  ec_mve_two_taps(&s, last, last + channels, weights + 96);
-  const int8x16_t x = vldrbq_s8(last + 2 * channels), w = vldrbq_s8(weights + 128);
-  ec_mve_widen(&s, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
-  int16x8_t even = vqmovnbq_s32(vdupq_n_s16(0), ec_mve_steps(s.a, c, 0));
-  even = vqmovntq_s32(even, ec_mve_steps(s.b, c, 4));
-  int16x8_t odd = vqmovnbq_s32(vdupq_n_s16(0), ec_mve_steps(s.c, c, 8));
-  odd = vqmovntq_s32(odd, ec_mve_steps(s.d, c, 12));
-  int8x16_t steps = vqmovnbq_s16(vdupq_n_s8(0), vqaddq_n_s16(even, (int16_t)zero_point));
-  steps = vqmovntq_s16(steps, vqaddq_n_s16(odd, (int16_t)zero_point));
-  vstrbq_p_s8(out, steps, inside);
-}
-
-#else
-
-/* Where the constants of a channel are. */
-EC_INLINE int32_t ec_mve_place(int32_t channel) {
-  return (channel & 1) * 8 + ((channel >> 1) & 1) * 4 + (channel >> 2);
-}
-
-EC_INLINE int8_t ec_mve_depthwise_one(const int8_t *const rows[3], int32_t channels,
-                                      const int8_t *weights, const ec_mve_sixteen *c,
-                                      int32_t zero_point, int32_t i) {
-  const int32_t at = ec_mve_place(i);
-  int32_t sum = c->bias[at];
-  for (int32_t tap = 0; tap < 9; ++tap) {
-    sum += rows[tap / 3][(tap % 3) * channels + i] * weights[16 * tap + i];
-  }
-  const int32_t step = ec_multiply_down(sum, c->multiplier[at], c->shift[at]) + zero_point;
-  return (int8_t)ec_clamp(step, -128, 127);
-}
-
-#endif
 
 /* As `mve_depthwise.py` writes it. */
 typedef struct {
-  ec_conv_shape conv;
-  int32_t out_zero_point;
+  int32_t batch, channels;
+  int32_t in_image, out_image;           /* bytes of one */
+  int32_t in_lines, in_line, out_lines, out_line; /* lines of an image, from one to the next */
+  int32_t in_step, out_step;             /* from one pixel of a line to the next */
+  int32_t line_stride, stride;           /* of lines, and 1 or 2 within a line */
+  int32_t line_border;                   /* lines of border before the first */
+  int32_t lead, body, tail;              /* pixels of a line of a plane: border, input, border */
+  int32_t count;                         /* outputs of a line */
+  int32_t plane;                         /* bytes of a plane */
+  int32_t input_zero_point, zero_point;
+  int32_t is_clamped; /* outputs below the zero point are clamped to it */
+  ec_output_range range;
 } ec_mve_depthwise_shape;
 
-/* One output row of at most sixteen channels, the first of which is at `source` and `y`. */
-EC_NOINLINE void ec_mve_depthwise_row(const int8_t *source, int32_t pitch, const int8_t *weights,
-                                      const ec_mve_sixteen *c, const ec_mve_depthwise_shape *m,
-                                      int32_t count, int8_t *y) {
-  const int32_t channels = m->conv.channels, step = m->conv.stride_width * channels;
+/* Constants of a channel. The taps begin three times the stride after the beginning. */
+typedef struct {
+  int32_t bias, multiplier, shift;
+  int8_t taps[24];
+} ec_mve_depthwise_channel;
+
 #if EC_MVE
-  const mve_pred16_t inside = vctp8q((uint32_t)count);
-#endif
-  EC_ROLLED for (int32_t w = m->conv.out_width; w > 0; --w, source += step, y += channels) {
-#if EC_MVE
-    ec_mve_depthwise_sixteen(source, pitch, channels, weights, c, m->out_zero_point, inside, y);
-#else
-    const int8_t *const rows[3] = {source, source + pitch, source + 2 * pitch};
-    for (int32_t i = 0; i < count && i < 16; ++i) {
-      y[i] = ec_mve_depthwise_one(rows, channels, weights, c, m->out_zero_point, i);
-    }
-#endif
+
+/* What stays the same for the lines of eight channels. The assembly knows the offsets. */
+typedef struct {
+  int32_t next_plane, next_channel; /* from where a line ends to where the next channel's begins */
+  int32_t groups;                   /* of eight outputs, but for the last */
+  int32_t last;                     /* predicate: which outputs the last group has */
+  const ec_mve_depthwise_channel *end;
+  int32_t group; /* from the outputs of a group to the next one's */
+  int32_t form;  /* stride, plus 2 where the sign matters */
+} ec_mve_line;
+
+/* Which outputs of a group the lanes have. */
+EC_INLINE uint16x8_t ec_mve_order(void) {
+  const uint16x8_t order = {0, 1, 4, 5, 2, 3, 6, 7};
+  return order;
+}
+
+/* Four outputs of a plane in the even registers, then in two vectors. */
+#define EC_MVE_FOUR(bytes, lanes)                                                \
+  "vldrb.u8 q0, [%[p]], #" #bytes "\n\tvmladav.s8 r0, q0, q3\n\t"                \
+  "vmladav.s8 r2, q0, q4\n\t"                                                    \
+  "vldrb.u8 q0, [%[p]], #" #bytes "\n\tvmladav.s8 r4, q0, q3\n\t"                \
+  "vmladav.s8 r6, q0, q4\n\t" lanes
+#define EC_MVE_EIGHT(bytes)                                                            \
+  EC_MVE_FOUR(bytes, "vmov q1[2], q1[0], r0, r4\n\tvmov q2[2], q2[0], r2, r6\n\t")     \
+  EC_MVE_FOUR(bytes, "vmov q1[3], q1[1], r0, r4\n\tvmov q2[3], q2[1], r2, r6\n\t")     \
+  "vadd.i32 q1, q1, r8\n\tvadd.i32 q2, q2, r8\n\t"                                     \
+  "vqrdmulh.s32 q1, q1, r10\n\tvqrdmulh.s32 q2, q2, r10\n\t"
+/* VRSHL rounds ties upwards: one less for negative numbers, unless the shift is 0. */
+#define EC_MVE_SIGN                                                      \
+  "lsr r0, r12, #31\n\tvshr.s32 q0, q1, #31\n\tvmla.s32 q1, q0, r0\n\t"  \
+  "vshr.s32 q0, q2, #31\n\tvmla.s32 q2, q0, r0\n\t"
+#define EC_MVE_STEPS                                                             \
+  "vrshl.s32 q1, r12\n\tvrshl.s32 q2, r12\n\t"                                   \
+  "vqmovnb.s32 q1, q1\n\tvqmovnt.s32 q1, q2\n\t"                                 \
+  "vqadd.s16 q1, q1, %q[zero]\n\tvqmovnb.s16 q1, q1\n\t"
+
+/* One line of the channels up to `line->end`; `lead` is where their taps begin. */
+#define EC_MVE_LINES(lead, outputs)                                                         \
+  __asm__ volatile("ldr r0, [%[line], #12]\n\tvmsr p0, r0\n1:\n\t"                          \
+                   "ldm %[c]!, {r8, r10, r12}\n\tldr r0, [%[line], #8]\n\t"                 \
+                   "vldrb.u8 q3, [%[c], #" #lead "]\n\tvldrb.u8 q4, [%[c]], #24\n\t"        \
+                   "wls lr, r0, 3f\n2:\n\t" outputs                                         \
+                   "vstrb.16 q1, [%[y], %q[lanes]]\n\tadd %[y], %[y], %[group]\n\t"         \
+                   "le lr, 2b\n3:\n\t" outputs                                              \
+                   "vpst\n\tvstrbt.16 q1, [%[y], %q[lanes]]\n\t"                            \
+                   "ldrd r0, r2, [%[line]]\n\tldr r4, [%[line], #16]\n\t"                   \
+                   "add %[p], %[p], r0\n\tadd %[y], %[y], r2\n\tcmp %[c], r4\n\tbne 1b"     \
+                   : [p] "+r"(p), [c] "+r"(c), [y] "+r"(y)                                  \
+                   : [line] "r"(line), [group] "r"(line->group), [lanes] "w"(lanes),        \
+                     [zero] "w"(zero)                                                       \
+                   : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2",    \
+                     "q3", "q4", "cc", "memory")
+
+EC_INLINE ec_mve_line ec_mve_line_of(const ec_mve_depthwise_shape *s,
+                                     const ec_mve_depthwise_channel *end) {
+  const int32_t groups = (s->count - 1) / 8, rest = s->count - 8 * groups;
+  const ec_mve_line line = {s->plane - 24 * s->stride * (groups + 1),
+                            1 - 8 * s->out_step * groups,
+                            groups,
+                            vcmphiq_u16(vdupq_n_u16((uint16_t)rest), ec_mve_order()),
+                            end,
+                            8 * s->out_step,
+                            s->stride + (s->is_clamped ? 0 : 2)};
+  return line;
+}
+
+/* The outputs of one line, from the planes at `p`. */
+EC_INLINE void ec_mve_depthwise_line(const ec_mve_depthwise_shape *s, const ec_mve_line *line,
+                                     const int8_t *p, const ec_mve_depthwise_channel *c,
+                                     int8_t *y) {
+  const int16x8_t zero = vdupq_n_s16((int16_t)s->zero_point);
+  const uint16x8_t lanes = vmulq_n_u16(ec_mve_order(), (uint16_t)s->out_step);
+  switch (line->form) {
+    case 1: EC_MVE_LINES(3, EC_MVE_EIGHT(6) EC_MVE_STEPS); break;
+    case 2: EC_MVE_LINES(6, EC_MVE_EIGHT(12) EC_MVE_STEPS); break;
+    case 3: EC_MVE_LINES(3, EC_MVE_EIGHT(6) EC_MVE_SIGN EC_MVE_STEPS); break;
+    default: EC_MVE_LINES(6, EC_MVE_EIGHT(12) EC_MVE_SIGN EC_MVE_STEPS); break;
   }
 }
 
-/* NHWC. `weights` are nine taps of sixteen channels, then the next sixteen; `scratch` has the rows of a
- * kernel with their border, and room for fifteen more bytes: what is not read in place may be read over. */
-EC_NOINLINE void ec_mve_depthwise(const int8_t *x, const int8_t *weights, const int32_t *constants,
-                                  const int32_t *shape, int8_t *y, int32_t *scratch) {
-  const ec_mve_depthwise_shape *const m = (const ec_mve_depthwise_shape *)(const void *)shape;
-  const ec_conv_shape *const s = &m->conv;
-  int8_t *const rows = (int8_t *)scratch;
-  const int padded = s->padded_width != 0;
-  const int32_t pitch = (padded ? s->padded_width : s->width) * s->channels;
-  for (int32_t n = 0; n < s->batch; ++n, x += s->height * s->width * s->channels) {
-    for (int32_t h = 0; h < s->out_height; ++h, y += s->out_width * s->channels) {
-      const int32_t top = h * s->stride_height - s->pad_top;
-      if (padded) ec_pad_rows(x, rows, s, top, s->kernel_height, pitch);
-      const int8_t *const source = padded ? rows : x + top * pitch;
-      const ec_mve_sixteen *c = (const ec_mve_sixteen *)(const void *)constants;
-      const int8_t *w = weights;
-      for (int32_t at = 0; at < s->channels; at += 16, ++c, w += 9 * 16) {
-        ec_mve_depthwise_row(source + at, pitch, w, c, m, s->channels - at, y + at);
-      }
-      if (s->range.narrow) ec_narrow(y, s->out_width * s->channels, &s->range);
+/* `count` pixels of eight planes, all `value`; gives where the next one is. */
+EC_INLINE int8_t *ec_mve_spread_value(int8_t *to, int32_t value, int32_t count, uint16x8_t planes) {
+  const uint16x8_t values = vdupq_n_u16((uint16_t)value);
+  __asm__ volatile(
+      "wls lr, %[count], 2f\n"
+      "1:\n\t"
+      "vstrb.16 %q[values], [%[to], %q[planes]]\n\t"
+      "add %[to], %[to], #3\n\t"
+      "le lr, 1b\n"
+      "2:"
+      : [to] "+r"(to)
+      : [count] "r"(count), [values] "w"(values), [planes] "w"(planes)
+      : "lr", "cc", "memory");
+  return to;
+}
+
+/* `count` pixels of at most eight channels, of which `inside` says which there are. */
+EC_INLINE int8_t *ec_mve_spread_pixels(int8_t *to, const int8_t *from, int32_t step, int32_t count,
+                                       uint16x8_t planes, mve_pred16_t inside) {
+#define EC_MVE_SPREAD(load)                                                      \
+  __asm__ volatile("vmsr p0, %[inside]\n\twls lr, %[count], 2f\n1:\n\t" load     \
+                   "add %[from], %[from], %[step]\n\t"                           \
+                   "vstrb.16 q0, [%[to], %q[planes]]\n\tadd %[to], %[to], #3\n\t" \
+                   "le lr, 1b\n2:"                                               \
+                   : [to] "+r"(to), [from] "+r"(from)                            \
+                   : [count] "r"(count), [step] "r"(step), [planes] "w"(planes), \
+                     [inside] "r"(inside)                                        \
+                   : "lr", "q0", "cc", "memory")
+  if (inside == 0xFFFF) {
+    EC_MVE_SPREAD("vldrb.u16 q0, [%[from]]\n\t");
+  } else {
+    EC_MVE_SPREAD("vpst\n\tvldrbt.u16 q0, [%[from]]\n\t");
+  }
+  return to;
+}
+
+/* Line `number` of the input, counted from the first line of border, of `channels` channels. */
+EC_NOINLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *image,
+                                    int32_t number, int32_t channels, int8_t *to) {
+  const uint16x8_t plane = {0, 1, 2, 3, 4, 5, 6, 7};
+  const uint16x8_t planes = vmulq_n_u16(plane, (uint16_t)s->plane);
+  const int32_t line = number - s->line_border, zero = s->input_zero_point;
+  to += number;
+  if (line < 0 || line >= s->in_lines) {
+    ec_mve_spread_value(to, zero, s->lead + s->body + s->tail, planes);
+    return;
+  }
+  to = ec_mve_spread_value(to, zero, s->lead, planes);
+  to = ec_mve_spread_pixels(to, image + line * s->in_line, s->in_step, s->body, planes,
+                            vctp16q((uint32_t)channels));
+  ec_mve_spread_value(to, zero, s->tail, planes);
+}
+
+#else
+
+typedef const ec_mve_depthwise_channel *ec_mve_line; /* the end of the channels */
+
+EC_INLINE ec_mve_line ec_mve_line_of(const ec_mve_depthwise_shape *s,
+                                     const ec_mve_depthwise_channel *end) {
+  (void)s;
+  return end;
+}
+
+EC_INLINE void ec_mve_depthwise_line(const ec_mve_depthwise_shape *s, const ec_mve_line *line,
+                                     const int8_t *p, const ec_mve_depthwise_channel *c,
+                                     int8_t *y) {
+  for (; c != *line; ++c, p += s->plane, ++y) {
+    const int8_t *const taps = c->taps + 3 * s->stride;
+    for (int32_t i = 0; i < s->count; ++i) {
+      const int8_t *const from = p + 3 * s->stride * i;
+      int32_t sum = c->bias;
+      for (int32_t tap = 0; tap < 9; ++tap) sum += from[tap] * taps[tap];
+      y[i * s->out_step] = ec_mve_rescaled(sum, c->multiplier, c->shift, s->zero_point);
     }
+  }
+}
+
+EC_NOINLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *image,
+                                    int32_t number, int32_t channels, int8_t *to) {
+  const int32_t line = number - s->line_border, count = s->lead + s->body + s->tail;
+  const int is_border = line < 0 || line >= s->in_lines;
+  for (int32_t k = 0; k < channels; ++k) {
+    int8_t *const at = to + number + k * s->plane;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t pixel = i - s->lead;
+      const int outside = is_border || pixel < 0 || pixel >= s->body;
+      at[3 * i] = outside ? (int8_t)s->input_zero_point
+                          : image[line * s->in_line + pixel * s->in_step + k];
+    }
+  }
+}
+
+#endif
+
+/* At most eight channels of an image. */
+EC_NOINLINE void ec_mve_depthwise_image(const ec_mve_depthwise_shape *s, const int8_t *x,
+                                        const ec_mve_depthwise_channel *c, int32_t channels,
+                                        int8_t *y, int8_t *planes) {
+  const ec_mve_line line = ec_mve_line_of(s, c + channels);
+  int32_t number = 0;
+  for (int32_t i = 0; i < s->out_lines; ++i, y += s->out_line) {
+    for (; number < i * s->line_stride + 3; ++number) {
+      ec_mve_spread_line(s, x, number, channels, planes);
+    }
+    ec_mve_depthwise_line(s, &line, planes + i * s->line_stride, c, y);
+  }
+}
+
+/* NHWC. `constants` has an `ec_mve_depthwise_channel` for each channel; `scratch` has the planes. */
+EC_NOINLINE void ec_mve_depthwise(const int8_t *x, const int32_t *constants, const int32_t *shape,
+                                  int8_t *y, int32_t *scratch) {
+  const ec_mve_depthwise_shape *const s = (const ec_mve_depthwise_shape *)(const void *)shape;
+  const ec_mve_depthwise_channel *const c =
+      (const ec_mve_depthwise_channel *)(const void *)constants;
+  int8_t *const planes = (int8_t *)(void *)scratch;
+  for (int32_t n = 0; n < s->batch; ++n, x += s->in_image, y += s->out_image) {
+    for (int32_t at = 0; at < s->channels; at += 8) {
+      const int32_t left = s->channels - at;
+      const int32_t channels = left < 8 ? left : 8;
+      ec_mve_depthwise_image(s, x + at, c + at, channels, y + at, planes);
+    }
+    if (s->range.narrow) ec_mve_narrow(y, s->out_image, &s->range);
   }
 }
 

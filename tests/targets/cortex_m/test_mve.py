@@ -1,0 +1,169 @@
+"""The Helium kernels against the general ones: every form of their inner loops, and its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgecomp.lowering.kernels.conv import (
+    ConvShape,
+    ConvWork,
+    DenseWork,
+    Rescale,
+    conv2d,
+    dense,
+    depthwise_conv2d,
+)
+from edgecomp_targets.cortex_m import mve_conv, mve_depthwise
+from edgecomp_targets.cortex_m.mve_stream import CLAMPED, ONE, SEGMENTS, WHOLE, patch_of
+
+Array = npt.NDArray[Any]
+
+CORE = "cortex_m55"
+RELU = Rescale(-128, -128, 127, True)
+SIGNED = Rescale(7, -128, 127, True)
+NARROW = Rescale(-20, -50, 90, True)
+FORM_FIELD = 17
+"""Which of `ec_mve_conv_shape` the form is."""
+
+# Input, filters, kernel, strides, pads (top, left, bottom, right).
+CONVOLUTIONS = {
+    "one vector, an odd pixel": ((1, 3, 5, 16), 8, (1, 1), (1, 1), (0, 0, 0, 0), RELU),
+    "one vector, the sign matters": ((1, 2, 2, 16), 4, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+    "two vectors, filters overlap": ((2, 3, 3, 32), 7, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+    "three vectors, one filter": ((1, 2, 4, 48), 1, (1, 1), (1, 1), (0, 0, 0, 0), RELU),
+    "four vectors, strides": ((1, 5, 6, 64), 5, (1, 1), (2, 2), (0, 0, 0, 0), NARROW),
+    "whole, rows are copied": ((2, 3, 4, 20), 6, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+    "segments of one": ((1, 6, 5, 16), 9, (3, 1), (1, 1), (1, 0, 1, 0), SIGNED),
+    "segments of three": ((1, 5, 6, 16), 4, (3, 3), (1, 1), (1, 1, 1, 1), RELU),
+    "segments of three, no border": ((1, 5, 7, 16), 4, (3, 3), (2, 2), (0, 0, 0, 0), SIGNED),
+    "segments of four": ((1, 2, 3, 128), 6, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+    "segments of six": ((1, 5, 4, 32), 10, (3, 3), (2, 2), (0, 0, 1, 1), SIGNED),
+    "gathered": ((2, 9, 7, 1), 6, (5, 4), (2, 2), (2, 1, 2, 2), SIGNED),
+    "gathered, no border": ((1, 6, 9, 3), 9, (3, 3), (1, 1), (0, 0, 0, 0), RELU),
+    "one pixel": ((1, 1, 1, 40), 10, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+}
+
+# Input, strides, pads.
+DEPTHWISE = {
+    "whole groups": ((1, 3, 16, 8), (1, 1), (1, 1, 1, 1), RELU),
+    "down the image, rest of a group": ((1, 13, 2, 16), (1, 1), (1, 1, 1, 1), SIGNED),
+    "strides": ((1, 19, 18, 11), (2, 2), (0, 0, 1, 1), SIGNED),
+    "strides that differ": ((2, 9, 8, 3), (1, 2), (1, 0, 0, 1), NARROW),
+    "other strides that differ": ((1, 7, 9, 20), (2, 1), (1, 1, 1, 1), RELU),
+    "more border than image": ((1, 1, 1, 9), (1, 1), (2, 2, 2, 2), SIGNED),
+    "last input unused": ((1, 4, 6, 8), (2, 2), (0, 0, 0, 0), RELU),
+}
+
+# Rows, depth, units.
+DENSE = {
+    "row": ((1, 70, 10), SIGNED),
+    "rows": ((3, 100, 6), RELU),
+}
+
+
+def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
+    """Bias, multiplier and shift; sums come near the outputs' range, and one shift is 0."""
+    shifts = -rng.integers(6, 10, channels) - int(np.log2(depth) / 2)
+    bias = rng.integers(-(2**14), 2**14, channels)
+    shifts[0], bias[0] = 0, rng.integers(-99, 99)
+    multipliers = rng.integers(2**30, 2**31, channels)
+    return bias.astype(np.int32), multipliers.astype(np.int32), shifts.astype(np.int8)
+
+
+def _int8(rng: np.random.Generator, *shape: int) -> Array:
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def _convolution(layer: Any, rng: np.random.Generator, row: Any, depthwise: bool) -> Any:
+    x, filters, kernel, strides, pads, rescale = row
+    shape = ConvShape(x, filters, kernel, strides, pads, (1, 1), x[3] if depthwise else 1)
+    zero_point = int(rng.integers(-128, 128))
+    work = ConvWork(shape, zero_point, rescale)
+    output = (x[0], shape.output_extent(0), shape.output_extent(1), filters)
+    if depthwise:
+        name, func = "depthwise_conv2d", depthwise_conv2d(shape, zero_point, rescale)
+        weights = _int8(rng, *kernel, filters)
+        weights[..., 0] //= 64
+    else:
+        name, func = "conv2d", conv2d(shape, zero_point, rescale)
+        weights = _int8(rng, filters, *kernel, x[3])
+        weights[0] //= 64
+    constants = _channels(rng, filters, kernel[0] * kernel[1] * (1 if depthwise else x[3]))
+    return layer(func, name, work, [_int8(rng, *x)], (weights, *constants), output)
+
+
+def _dense(layer: Any, rng: np.random.Generator, row: Any) -> Any:
+    (rows, depth, units), rescale = row
+    work = DenseWork(rows, depth, units, rescale)
+    operands = (_int8(rng, units, depth), *_channels(rng, units, depth))
+    func = dense(rows, depth, units, rescale)
+    return layer(func, "dense", work, [_int8(rng, rows, depth)], operands, (rows, units))
+
+
+@pytest.fixture
+def layers(layer_class: type[Any]) -> list[Any]:
+    """Every row of the tables."""
+    rng = np.random.default_rng(55)
+    wide = [(x, x[3], (3, 3), *rest) for x, *rest in DEPTHWISE.values()]
+    return [
+        *(_convolution(layer_class, rng, row, False) for row in CONVOLUTIONS.values()),
+        *(_convolution(layer_class, rng, row, True) for row in wide),
+        *(_dense(layer_class, rng, row) for row in DENSE.values()),
+    ]
+
+
+def _expect_equal(have: Sequence[Array], want: Sequence[Array]) -> None:
+    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE]
+    for got, wanted, name in zip(have, want, names, strict=True):
+        assert len(np.unique(wanted)) > 3, name
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+
+
+def test_every_form_has_the_bits_of_the_general_kernel(
+    layers: list[Any],
+    on_core: Callable[..., list[Array]],
+    portable: Callable[..., list[Array]],
+    general: Callable[..., list[Array]],
+) -> None:
+    want = general(layers)
+    _expect_equal(on_core(layers, CORE, "speed"), want)
+    _expect_equal(portable(layers, CORE, "speed"), want)
+
+
+def test_the_tables_reach_every_form(layers: list[Any]) -> None:
+    rules = {"conv2d": mve_conv.conv, "dense": mve_conv.dense}
+    found = set()
+    for layer in layers:
+        if layer.schedule_as in rules:
+            made = rules[layer.schedule_as](layer.work, *layer.constants)
+            found.add(int(made.constants["geometry"][FORM_FIELD]))
+        else:
+            assert mve_depthwise.depthwise(layer.work, *layer.constants) is not None
+    whole = {8 * kind + vectors for kind in (CLAMPED, WHOLE) for vectors in (1, 2)}
+    segments = {8 * SEGMENTS + vectors for vectors in (1, 3, 4, 6)}
+    assert found >= whole | segments | {8 * CLAMPED + 3, 8 * WHOLE + 4, 8 * ONE}
+
+
+@pytest.mark.parametrize(
+    ("rows", "span", "segments", "vectors"),
+    [
+        (1, 64, 1, 4),
+        (1, 65, 1, 6),
+        (1, 110, 2, 4),
+        (1, 128, 2, 4),
+        (3, 48, 1, 3),
+        (3, 96, 1, 6),
+        (3, 80, 1, 6),
+    ],
+)
+def test_a_patch_is_read_in_the_cheapest_way(
+    rows: int, span: int, segments: int, vectors: int
+) -> None:
+    patch = patch_of(rows, span, span)
+    assert (patch.segments, patch.vectors) == (segments, vectors)
+    assert patch.row_bytes >= span
