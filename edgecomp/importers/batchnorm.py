@@ -25,8 +25,8 @@ BATCH_NORM_SCALE = "batch_norm_scale"
 def fold_batch_norms(graph: ir.Graph) -> None:
     """Remove every BatchNormalization with constant statistics, in place.
 
-    Those in training mode stay, and so do those whose input has no known rank. A layer that took one
-    in remembers its scale in `meta`.
+    Those in training mode stay, and so do those whose input has no known rank. A layer that
+    took one in remembers its scale in `meta`.
     """
     for node in [n for n in graph if n.op_type == "BatchNormalization" and n.domain == ""]:
         affine = _affine(node)
