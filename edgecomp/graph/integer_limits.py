@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from edgecomp.graph import long_bias
 from edgecomp.graph.qdq import dequantization_of, quantized_source
 from edgecomp.graph.values import constant_input, elements_of, input_at, is_constant, shape_of
 
@@ -29,7 +30,8 @@ def symmetric_weights(node: ir.Node) -> bool:
 
 def constant_bias(node: ir.Node) -> bool:
     """its bias is not constant"""
-    return input_at(node, 2) is None or _known(input_at(node, 2))
+    bias = input_at(node, 2)
+    return bias is None or _known(bias) or long_bias.constant_bias(bias) is not None
 
 
 def spatial_rank(node: ir.Node) -> bool:

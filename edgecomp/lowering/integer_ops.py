@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from edgecomp.graph.long_bias import constant_bias
 from edgecomp.graph.qdq import Quantization, quantized_constant
 from edgecomp.graph.values import constant_input, constant_of, input_at, shape_of
 from edgecomp.lowering import multipliers
@@ -77,7 +78,7 @@ def _integer_bias(
     value = input_at(node, 2)
     if value is None:
         return np.zeros(channels, np.int64)
-    quantized = quantized_constant(value)
+    quantized = constant_bias(value)
     if quantized is not None and np.allclose(quantized[1].scale, product, rtol=1e-6, atol=0):
         return np.broadcast_to(quantized[0].astype(np.int64).reshape(-1), (channels,)).copy()
     content = constant_of(value)

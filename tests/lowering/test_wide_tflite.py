@@ -53,7 +53,14 @@ def _constants(bias: Any, source: float, steps: Any, result: float) -> tuple[Any
 
 
 def _trial(
-    trial: Any, tflite_op: Any, name: str, image: Any, kernel: Any, channels: int, seed: int
+    trial: Any,
+    tflite_op: Any,
+    name: str,
+    image: Any,
+    kernel: Any,
+    channels: int,
+    seed: int,
+    bias_bits: int = 20,
 ) -> Any:
     single_op, operand = tflite_op
     kernel = (min(kernel[0], image[1]), min(kernel[1], image[2]))
@@ -65,7 +72,8 @@ def _trial(
     depth = () if depthwise else (image[-1],)
     shape = (*kernel, channels) if depthwise else (channels, *kernel, *depth)
     weights = generator.integers(-127, 128, shape).astype(np.int8)
-    bias = generator.integers(-(2**20), 2**20, channels)
+    bias = generator.integers(-(2**bias_bits), 2**bias_bits, channels)
+    result *= 2 ** (bias_bits - 20)
     x = generator.integers(-(2**15), 2**15, image).astype(np.int16)
     stored = weights[None] if depthwise else weights
     window = [n - k + 1 for n, k in zip(image[1:3], kernel, strict=False)] if kernel else []
@@ -160,14 +168,17 @@ def test_a_graph_of_int16_activations_is_integer(tmp_path: Path) -> None:
     assert np.abs(got - want).max() <= 2e-4 * np.abs(want).max() + 2 * 3e-3
 
 
+@pytest.mark.parametrize("bias_bits", [20, 40])
 @pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
 def test_an_imported_file_has_the_bits_of_tflite(
-    trial: Any, tflite_op: Any, tmp_path: Path, name: str
+    trial: Any, tflite_op: Any, tmp_path: Path, name: str, bias_bits: int
 ) -> None:
-    one = _trial(trial, tflite_op, name, (1, 5, 6, 8), (3, 2), 4, 11)
+    """A bias of more than 32 bits is two constants in the ONNX model, and one in the program."""
+    one = _trial(trial, tflite_op, name, (1, 5, 6, 8), (3, 2), 4, 11, bias_bits)
     (tmp_path / "op.tflite").write_bytes(one.op.model())
     path = tmp_path / "op.edge"
-    compile_model(load(tmp_path / "op.tflite"), load_device("host"), path)
+    manifest = compile_model(load(tmp_path / "op.tflite"), load_device("host"), path)
+    assert [op.where for op in manifest.ops] == ["integer"]
     with Session(open_artifact(path)) as session:
         (got,) = session.run(list(one.inputs)).values()
     np.testing.assert_array_equal(got, one.op.run(*one.inputs))

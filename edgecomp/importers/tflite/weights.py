@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgecomp.graph.long_bias import PART, split_bias
+from edgecomp.importers.tflite.builder import Array
 from edgecomp.importers.tflite.context import Context
 
 
@@ -50,15 +52,19 @@ def bias_of(context: Context, place: int, weights_at: int, source_at: int = 0) -
     source, weights = context.quantized(source_at), context.quantized(weights_at)
     if tensor.dtype not in ("int32", "int64") or source is None or weights is None:
         return [context.read(place)]
-    content = context.constant(place)
-    if np.abs(content.astype(np.int64)).max(initial=0) >= 2**31:
-        raise context.refusal("its bias has more than 32 bits")
-    content = content.astype(np.int32)
+    content = context.constant(place).astype(np.int64)
     product = np.float32(source.scale[0]) * weights.scale.astype(np.float32)
-    builder = context.values.builder
-    integers = builder.constant(content, f"{tensor.name}_bias")
-    scale = builder.constant(
-        product if product.size > 1 else product.reshape(()), f"{tensor.name}_scale"
-    )
-    attributes = {"axis": 0} if product.size > 1 else {}
-    return [context.emit("DequantizeLinear", integers, scale, **attributes)]
+    if np.abs(content).max(initial=0) < PART:
+        return [_bias(context, content.astype(np.int32), product)]
+    if np.abs(content).max(initial=0) >= 2**62:
+        raise context.refusal("its bias has more than 62 bits", "convert the model again")
+    high, low = split_bias(content)
+    parts = _bias(context, high, product * np.float32(PART)), _bias(context, low, product)
+    return [context.emit("Add", *parts)]
+
+
+def _bias(context: Context, content: Array, scale: Array) -> str:
+    """A dequantized bias with one scale, or one for each channel."""
+    attributes = {"axis": 0} if scale.size > 1 else {}
+    scales = context.put(scale if scale.size > 1 else scale.reshape(()))
+    return context.emit("DequantizeLinear", context.put(content), scales, **attributes)
