@@ -15,6 +15,7 @@ from edgecomp.program import Call, Kernel, Program
 from edgecomp_targets.cortex_m import (
     dsp_add,
     dsp_conv,
+    dsp_dense,
     dsp_depthwise,
     dsp_mean,
     dsp_wide,
@@ -35,6 +36,9 @@ DSP_RULES: Rules = {
     ("elementwise", AddWork): dsp_add.add,
     ("pool2d", MeanWork): dsp_mean.mean,
 }
+
+DENSE_RULES: Rules = {("dense", DenseWork): dsp_dense.dense}
+"""Tried before `DSP_RULES`."""
 
 MVE_RULES: Rules = {
     ("conv2d", ConvWork): mve_conv.conv,
@@ -67,8 +71,10 @@ def rules(core: str, optimize: str) -> tuple[Rules, ...]:
     Cortex-M0+.
     """
     if core in DSP_CORES:
-        return (WIDE_RULES[optimize], DSP_RULES)
-    return {"cortex_m3": (DSP_RULES,), "cortex_m55": (MVE_RULES, MVE_FALLBACKS)}.get(core, ())
+        return (WIDE_RULES[optimize], DENSE_RULES, DSP_RULES)
+    return {"cortex_m3": (DENSE_RULES, DSP_RULES), "cortex_m55": (MVE_RULES, MVE_FALLBACKS)}.get(
+        core, ()
+    )
 
 
 def arrange(program: Program, core: str, optimize: str) -> Program:

@@ -12,6 +12,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp_matrix.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_add.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_conv.h": ("edgecomp_conv_rows.h", "edgecomp_dsp_matrix.h"),
+    "edgecomp_dsp_dense.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_depthwise.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_wide.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_mean.h": ("edgecomp_dsp.h",),

@@ -67,7 +67,8 @@ def _weights(rng: np.random.Generator, *shape: int) -> Array:
 
 def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
     """Bias, multiplier and shift of each channel; a real multiplier brings sums to the outputs."""
-    scale = 10 ** rng.uniform(-1.5, 0.5, channels) * 40 / (np.sqrt(depth) * 73 * 73)
+    spread = rng.uniform(-1.5, 0.5, channels) if rng.random() < 0.8 else np.zeros(channels)
+    scale = 10**spread * 40 / (np.sqrt(depth) * 73 * 73)
     multipliers = [quantize_multiplier(min(float(s), 0.999)) for s in scale]
     bias = rng.integers(-(2**16), 2**16, channels).astype(np.int32)
     if rng.random() < 0.1:
@@ -86,7 +87,8 @@ def layers(draw: Any, layer: type[Any]) -> Any:
     kind = draw(st.sampled_from(["conv2d", "conv2d", "depthwise_conv2d", "dense", "elementwise"]))
     rescale = draw(rescales)
     if kind == "dense":
-        rows, depth, units = draw(st.tuples(*(st.integers(1, n) for n in (4, 40, 13))))
+        rows, depth, units = draw(st.tuples(*(st.integers(1, n) for n in (2, 40, 13))))
+        depth = draw(st.sampled_from([depth, 4 * depth]))
         work: Any = DenseWork(rows, depth, units, rescale)
         operands = (_weights(rng, units, depth), *_channels(rng, units, depth))
         func = dense(rows, depth, units, rescale)
