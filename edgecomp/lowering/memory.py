@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from edgecomp.lowering.placement import Blocks, place, search
+from edgecomp.lowering.placement import Blocks, improve, place, search
 from edgecomp.program import MemoryPlan
 from edgecomp_runtime.manifest import BufferRecord
 
@@ -88,34 +88,44 @@ _ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
 )
 
 
-def plan_memory(buffers: Sequence[Lifetime], sharings: Sharings = NOTHING) -> MemoryPlan:
-    """The smallest placement found; the same for the same buffers in the same order."""
-    bound = live_bytes(buffers, sharings)
-    offsets: dict[str, int] = {}
-    extent: int | None = None
-    for allowed in (sharings, NOTHING) if sharings else (NOTHING,):
-        blocks = _blocks(buffers, allowed)
-        for order in _ORDERS:
-            if extent == bound:
-                break
-            indices = sorted(range(len(buffers)), key=lambda i: order(buffers[i]))
-            for tight in (True, False):
-                placed = place(blocks, indices, tight)
-                needed = blocks.extent(placed)
-                if extent is None or needed < extent:
-                    offsets = {b.name: placed[i] for i, b in enumerate(buffers)}
-                    extent = needed
-    assert extent is not None, "there is an order"
-    if extent > bound and len(buffers) <= SEARCHED_BUFFERS:
-        better = search(_blocks(buffers, sharings), bound, extent)
-        if better is not None:
-            offsets = {b.name: better[i] for i, b in enumerate(buffers)}
-    sizes = {b.name: align(b.bytes) for b in buffers}
+def plan_memory(
+    buffers: Sequence[Lifetime], sharings: Sharings = NOTHING, *, thorough: bool = True
+) -> MemoryPlan:
+    """The smallest placement found; the same for the same buffers in the same order.
+
+    Args:
+        buffers: what to place.
+        sharings: which of them may share bytes although some call needs both.
+        thorough: look for better than greedy placements.
+    """
+    placed = _place(buffers, sharings, thorough)
     records = tuple(
-        BufferRecord(b.name, offsets[b.name], b.bytes, b.first, b.last, b.complete) for b in buffers
+        BufferRecord(b.name, placed[i], b.bytes, b.first, b.last, b.complete)
+        for i, b in enumerate(buffers)
     )
-    end = max((offset + sizes[name] for name, offset in offsets.items()), default=0)
+    end = max((record.offset + align(record.bytes) for record in records), default=0)
     return MemoryPlan(end, ALIGNMENT, records)
+
+
+def _place(buffers: Sequence[Lifetime], sharings: Sharings, thorough: bool) -> dict[int, int]:
+    bound = live_bytes(buffers, sharings)
+    orders = [sorted(range(len(buffers)), key=lambda i: order(buffers[i])) for order in _ORDERS]
+    blocks, apart = _blocks(buffers, sharings), _blocks(buffers, NOTHING)
+    tries = [(b, o, tight) for b in (blocks, apart) for o in orders for tight in (True, False)]
+    best: dict[int, int] | None = None
+    for given, order, tight in tries:
+        placed = place(given, order, tight)
+        if best is None or blocks.extent(placed) < blocks.extent(best):
+            best, chosen = placed, order
+        if blocks.extent(best) == bound:
+            return best
+    assert best is not None, "there is an order"
+    if not thorough:
+        return best
+    best = improve(blocks, chosen, bound, blocks.extent(best)) or best
+    if blocks.extent(best) > bound and len(buffers) <= SEARCHED_BUFFERS:
+        best = search(blocks, bound, blocks.extent(best)) or best
+    return best
 
 
 def _blocks(buffers: Sequence[Lifetime], sharings: Sharings) -> Blocks:

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgecomp.lowering.lifetimes import accesses_of, sharing_of, tensor_lifetimes
-from edgecomp.lowering.memory import Lifetime, live_bytes
+from edgecomp.lowering.memory import Lifetime, live_bytes, plan_memory
 from edgecomp.lowering.order import best_order
 from edgecomp.lowering.patches import MOVE, Patch, can_patch, patched
 from edgecomp.lowering.row_bands import output_rows
 from edgecomp.program import Program
 from edgecomp_runtime.manifest import TensorSpec
 
-LONGEST = 24
+LONGEST = 12
 """How many calls a patch has at most."""
 
 
@@ -129,7 +129,7 @@ class PatchSearch:
             for index, call in enumerate(part.calls)
             if part.kernels[call.kernel].schedule_as != MOVE
         ]
-        return live_bytes(buffers, sharing_of(accesses))
+        return plan_memory(buffers, sharing_of(accesses), thorough=False).arena_bytes
 
 
 def _part(program: Program, first: int, last: int) -> Program:
