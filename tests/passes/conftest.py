@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from edgecomp.calibration import CalibrationData
 from edgecomp.importers.onnx import normalise
 from edgecomp.model import Model
+from edgecomp.training_data import Batch, TrainingData
 
 Array = npt.NDArray[Any]
 
@@ -91,3 +92,29 @@ def small_cnn(make_model: Callable[..., Model], floats: Callable[..., Array]) ->
             "six": np.float32(6),
         },
     )
+
+
+@pytest.fixture
+def coloured(rng: np.random.Generator) -> Callable[[int], Batch]:
+    """Noisy images for `small_cnn`; the label says which channels are bright."""
+
+    def make(count: int) -> Batch:
+        labels = rng.integers(0, 5, size=count)
+        bright = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], np.float32)
+        noise = rng.normal(size=(count, 1, 3, 8, 8)).astype(np.float32) * 0.7
+        return Batch({"x": noise + bright[labels][:, None, :, None, None]}, labels.astype(np.int64))
+
+    return make
+
+
+@pytest.fixture
+def as_training_data(tmp_path: Path) -> Callable[[Batch], TrainingData]:
+    """Writes labelled samples as a data file."""
+
+    def write(batch: Batch) -> TrainingData:
+        path = tmp_path / f"train{len(list(tmp_path.glob('train*.npz')))}.npz"
+        assert batch.labels is not None
+        np.savez(path, labels=batch.labels, **batch.inputs)
+        return TrainingData(CalibrationData(path))
+
+    return write
