@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from edgecomp.errors import raise_if_any
 from edgecomp.graph.macs import macs_of
+from edgecomp.graph.palette import expand_palettes
 from edgecomp.graph.values import dtype_of, shape_of
 from edgecomp.lowering.c_names import c_name
 from edgecomp.lowering.dead_channels import fold_dead_channels
@@ -84,7 +85,7 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
     Raises:
         EdgecompError: operators that cannot be lowered, all of them named.
     """
-    model = fold_dead_channels(lower_integer(model, integer_io))
+    model = fold_dead_channels(lower_integer(_dense(model), integer_io))
     model = assign_layout(model, input_layout)
     graph = model.graph.graph
     graph.sort()
@@ -109,6 +110,13 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
         calls=tuple(calls),
         passes=model.history,
     )
+
+
+def _dense(model: Model) -> Model:
+    """`model` with weights in the place of palettes; targets see for themselves how to store them."""
+    graph = model.graph.clone()
+    expand_palettes(graph)
+    return model.with_graph(graph)
 
 
 def _used(builder: _Builder) -> Mapping[str, npt.NDArray[Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.passes.base import Pass
+from edgecomp.passes.cluster import Cluster
 from edgecomp.passes.distill import Distill
 from edgecomp.passes.finetune import Finetune
 from edgecomp.passes.lowrank import LowRank
@@ -20,6 +21,7 @@ from edgecomp.passes.qat import Qat
 from edgecomp.passes.quantize import Quantize
 
 PASSES: Mapping[str, type[Pass]] = {
+    "cluster": Cluster,
     "lowrank": LowRank,
     "prune": Prune,
     "quantize": Quantize,

@@ -21,6 +21,7 @@ from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_observe import Observations, observe
+from edgecomp.passes.quantize_palettes import restore_palettes, without_palettes
 from edgecomp.passes.quantize_plan import Plan, make_plan
 from edgecomp.passes.quantize_rewrite import write_quantization
 from edgecomp.passes.quantize_weights import (
@@ -53,12 +54,14 @@ class Quantize(Pass):
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
         data = context.need_data(self.name)
+        model, indices = without_palettes(model)
         plan = make_plan(model.graph.graph, self.exclude)
         seen = observe(model, plan, data, self.samples, context.progress)
         parameters = self._parameters(plan, seen)
         weights = self._weights(model.graph.graph, plan, parameters, seen)
         graph = model.graph.clone()
-        write_quantization(graph.graph, plan, parameters, weights)
+        integers = write_quantization(graph.graph, plan, parameters, weights)
+        restore_palettes(graph, integers, indices)
         return model.with_graph(graph, str(self))
 
     def _parameters(self, plan: Plan, seen: Observations) -> dict[str, Affine]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgecomp.graph.qdq import DEQUANTIZE, QUANTIZE
+from edgecomp.graph.qdq import DEQUANTIZE, QUANTIZE, quantized_source
 from edgecomp.graph.quantizable import RULES, Role, activation_inputs
 from edgecomp.graph.values import constant_of
 from edgecomp.passes.quantize_plan import Plan
@@ -128,7 +128,7 @@ def write_quantization(
     plan: Plan,
     parameters: Mapping[str, Affine],
     weights: Mapping[str, QuantizedWeights],
-) -> None:
+) -> dict[str, str]:
     """Quantize `graph` in place.
 
     Args:
@@ -136,14 +136,23 @@ def write_quantization(
         plan: what becomes integer.
         parameters: scale and zero point of every group, by the name of its first value.
         weights: the integer form of the constants of every weighted integer node, by its name.
+
+    Returns:
+        Names of the constants that hold integer weights, by name of the float ones.
     """
     by_name = {str(v.name): v for v in _values(graph)}
     nodes = {str(node.name): node for node in graph}
     writer = _Writer(graph, {*by_name, *nodes})
     integer = [nodes[name] for name in plan.nodes]
+    integers = {}
     for node in integer:
         if node.name in weights:
+            before = node.inputs[1]
             _write_weights(writer, node, weights[str(node.name)])
+            after = quantized_source(node.inputs[1])
+            assert before is not None, "a weighted node has weights"
+            assert after is not None, "just written"
+            integers[str(before.name)] = str(after.name)
     fused = {nodes[name] for name in plan.fused.values()}
     readers = [node for node in integer if node not in fused]
     for group in plan.groups:
@@ -158,6 +167,7 @@ def write_quantization(
             else:
                 _write_activation(writer, value, shared, integer)
     _drop_unused(graph)
+    return integers
 
 
 def _values(graph: ir.Graph) -> list[ir.Value]:
