@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -84,8 +85,23 @@ def _sum(node: ir.Node) -> Lowered:
 
 
 def _product(node: ir.Node) -> Lowered:
-    func = elementwise.multiply(input_shape(node), input_shape(node, 1), binary_scales(node))
-    return Lowered(func, "elementwise")
+    scales = binary_scales(node)
+    a, b = input_shape(node), input_shape(node, 1)
+    if a == b:
+        return _map(node, lambda shape: elementwise.multiply(shape, shape, scales), operands=2)
+    return Lowered(elementwise.multiply(a, b, scales), "elementwise")
+
+
+def _map(
+    node: ir.Node,
+    kernel: Callable[[tuple[int, ...]], Any],
+    operands: int = 1,
+    inputs: tuple[int, ...] | None = None,
+) -> Lowered:
+    """An operator on elements at the same place."""
+    elements = (element_type(node), dtype_of(node.outputs[0]))
+    work = elementwise.MapWork(input_shape(node), kernel, operands, elements)
+    return Lowered(work.build(), "elementwise", inputs=inputs, work=work)
 
 
 def _pool_shape(node: ir.Node) -> pool.PoolShape:
@@ -102,11 +118,13 @@ def _pool_shape(node: ir.Node) -> pool.PoolShape:
 
 
 def _max_pool(node: ir.Node) -> Lowered:
-    return Lowered(pool.max_pool(_pool_shape(node), dtype=element_type(node)), "pool2d")
+    work = pool.PoolWork(_pool_shape(node), False, element_type(node))
+    return Lowered(work.build(), "pool2d", work=work)
 
 
 def _average_pool(node: ir.Node) -> Lowered:
-    return Lowered(pool.average_pool(_pool_shape(node), dtype=element_type(node)), "pool2d")
+    work = pool.PoolWork(_pool_shape(node), True, element_type(node))
+    return Lowered(work.build(), "pool2d", work=work)
 
 
 def _mean(node: ir.Node) -> Lowered:
@@ -124,42 +142,31 @@ def _softmax(node: ir.Node) -> Lowered:
 
 
 def _lookup(node: ir.Node) -> Lowered:
-    return Lowered(elementwise.lookup(input_shape(node)), "elementwise")
+    return _map(node, elementwise.lookup)
 
 
 def _requantize(node: ir.Node) -> Lowered:
-    func = elementwise.requantize(
-        input_shape(node),
-        int_of(node, "input_zero_point"),
-        multiplier_of(node),
-        int_of(node, "zero_point"),
-        (element_type(node), dtype_of(node.outputs[0])),
-    )
-    return Lowered(func, "elementwise")
+    zero_points = (int_of(node, "input_zero_point"), int_of(node, "zero_point"))
+    multiplier, elements = multiplier_of(node), (element_type(node), dtype_of(node.outputs[0]))
+
+    def kernel(shape: tuple[int, ...]) -> Any:
+        return elementwise.requantize(shape, zero_points[0], multiplier, zero_points[1], elements)
+
+    return _map(node, kernel)
 
 
 def _quantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
-    func = elementwise.quantize(
-        input_shape(node),
-        float(quantization.scale),
-        int(quantization.zero_point),
-        quantization.dtype,
-    )
-    return Lowered(func, "elementwise", inputs=(0,))
+    grid = float(quantization.scale), int(quantization.zero_point), quantization.dtype
+    return _map(node, lambda shape: elementwise.quantize(shape, *grid), inputs=(0,))
 
 
 def _dequantize(node: ir.Node) -> Lowered:
     quantization = quantization_of(node)
     assert quantization is not None
-    func = elementwise.dequantize(
-        input_shape(node),
-        float(quantization.scale),
-        int(quantization.zero_point),
-        quantization.dtype,
-    )
-    return Lowered(func, "elementwise", inputs=(0,))
+    grid = float(quantization.scale), int(quantization.zero_point), quantization.dtype
+    return _map(node, lambda shape: elementwise.dequantize(shape, *grid), inputs=(0,))
 
 
 def _conv_transpose(node: ir.Node) -> Lowered:

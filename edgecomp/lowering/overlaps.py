@@ -10,20 +10,34 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
-from edgecomp.lowering.kernels.elementwise import AddWork
+from edgecomp.lowering.kernels.elementwise import AddWork, MapWork
+from edgecomp.lowering.kernels.pool import PoolWork
 from edgecomp.program import Overlap
 
 
 def overlaps_of(work: Any) -> tuple[Overlap, ...]:
     """The overlaps of a general kernel that computes `work`; none where nothing is known."""
     if isinstance(work, AddWork):
-        same = work.a == work.b
-        return (Overlap(0, 0), Overlap(1, 0)) if same else ()
+        return (Overlap(0, 0), Overlap(1, 0)) if work.a == work.b else ()
+    if isinstance(work, MapWork):
+        return _by_elements(work)
     if isinstance(work, ConvWork):
         # a border is put around the rows before the output row that reads them is written
         return by_rows(work.shape, rows=1, copied=any(work.shape.pads))
+    if isinstance(work, PoolWork) and work.dtype == "int8":
+        return by_rows(_as_convolution(work), rows=1, copied=False)
     return ()
+
+
+def _by_elements(work: MapWork) -> tuple[Overlap, ...]:
+    read, written = (np.dtype(element).itemsize for element in work.elements)
+    if work.elements[0] != work.elements[1] and 1 not in (read, written):
+        return ()  # to a C compiler, elements of two types never share bytes; but characters may
+    distance = max(0, (math.prod(work.shape) - 1) * (written - read))
+    return tuple(Overlap(operand, distance) for operand in range(work.operands))
 
 
 def by_rows(shape: ConvShape, rows: int, copied: bool) -> tuple[Overlap, ...]:
@@ -55,6 +69,14 @@ def by_pixels(shape: ConvShape, pixels: int, copied: bool) -> tuple[Overlap, ...
     return by_rows(column, pixels, copied)
 
 
-def by_elements(shape: tuple[int, ...], read: int, written: int) -> int:
-    """The distance where elements of `read` bytes become elements of `written` bytes one by one."""
-    return max(0, (math.prod(shape) - 1) * (written - read))
+def _as_convolution(work: PoolWork) -> ConvShape:
+    """A convolution that reads the same rows for the same output rows."""
+    shape = work.shape
+    _, height, width, channels = shape.x
+    top, left = shape.pads[:2]
+    bottom, right = (
+        (shape.out[axis] - 1) * shape.strides[axis] + shape.kernel[axis] - before - extent
+        for axis, before, extent in ((0, top, height), (1, left, width))
+    )
+    pads = (top, left, bottom, right)
+    return ConvShape(shape.x, channels, shape.kernel, shape.strides, pads, (1, 1), 1)

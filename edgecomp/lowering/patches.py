@@ -99,7 +99,7 @@ def with_functions(program: Program) -> Program:
 
     def made(kernel: Kernel) -> Any:
         if kernel.schedule_as == MOVE:
-            return copy(kernel.work, "int8")
+            return copy(*kernel.work)
         return function_of(kernel.work, kernel.schedule_as)
 
     kernels = {
@@ -134,11 +134,11 @@ class _Draft:
             self.known[key] = name
         return self.known[key]
 
-    def rows(self, tensor: str, base: int, rows: Rows, shape: tuple[int, ...]) -> str:
+    def rows(self, tensor: str, base: int, rows: Rows, whole: Tensor) -> str:
         """The name of some rows of an image, the first row of whose memory is row `base`."""
         name = f"{tensor} rows {rows[0]} to {rows[1] - 1}"
         name += f" from {base}" if base else ""
-        self.tensors[name] = Tensor(name, (1, rows[1] - rows[0], *shape[2:]), "int8")
+        self.tensors[name] = Tensor(name, (1, rows[1] - rows[0], *whole.shape[2:]), whole.dtype)
         row_bytes = self.tensors[name].bytes // (rows[1] - rows[0])
         self.views[name] = View(tensor, (rows[0] - base) * row_bytes)
         return name
@@ -149,14 +149,14 @@ class _Image:
     """An image that a patch makes for itself, while its bands are made.
 
     Attributes:
-        shape: of the whole.
+        whole: as it would be.
         ends: for each band, how many of its rows are there when the band is done.
         kept: for each band, the first row that it or a later one reads.
         base: the row its memory begins with.
         names: the tensor of each band: one for all, where bands have rows in common.
     """
 
-    shape: tuple[int, ...]
+    whole: Tensor
     ends: list[int]
     kept: list[int]
     base: int = 0
@@ -220,12 +220,14 @@ def _images(
                     kept[band] = min(kept[band], rows_read(works[i], rows)[0])
             if band + 1 < len(end):
                 kept[band] = min(kept[band], kept[band + 1])
-        image = _Image(draft.program.tensors[name].shape, end, kept)
-        whole, count = f"{name} in bands", len(end)
-        shape = (1, image.height, *image.shape[2:])
-        image.names = [whole if image.is_kept else f"{whole} {band}" for band in range(count)]
-        for each in image.names:
-            draft.tensors[each] = Tensor(each, shape, "int8")
+        whole = draft.program.tensors[name]
+        image = _Image(whole, end, kept)
+        kept_name, count = f"{name} in bands", len(end)
+        image.names = [
+            kept_name if image.is_kept else f"{kept_name} {band}" for band in range(count)
+        ]
+        shape = (1, image.height, *whole.shape[2:])
+        draft.tensors.update({each: Tensor(each, shape, whole.dtype) for each in image.names})
         images[name] = image
     return images
 
@@ -258,8 +260,8 @@ def _add_call(
 def _rows_of(draft: _Draft, name: str, rows: Rows, images: Mapping[str, _Image], band: int) -> str:
     if name in images:
         image = images[name]
-        return draft.rows(image.names[band], image.base, rows, image.shape)
-    return draft.rows(name, 0, rows, draft.program.tensors[name].shape)
+        return draft.rows(image.names[band], image.base, rows, image.whole)
+    return draft.rows(name, 0, rows, draft.program.tensors[name])
 
 
 def _make_room(draft: _Draft, call: Call, image: _Image, rows: Rows, band: int) -> None:
@@ -271,9 +273,9 @@ def _make_room(draft: _Draft, call: Call, image: _Image, rows: Rows, band: int) 
         return
     kept = (image.kept[band], rows[0])
     if kept[0] < kept[1]:
-        source = draft.rows(image.names[band], image.base, kept, image.shape)
-        target = draft.rows(image.names[band], kept[0], kept, image.shape)
-        shape = draft.tensors[source].shape
-        kernel = draft.kernel(MOVE, MOVE, shape, (Overlap(0, 0),))
+        source = draft.rows(image.names[band], image.base, kept, image.whole)
+        target = draft.rows(image.names[band], kept[0], kept, image.whole)
+        moved = draft.tensors[source]
+        kernel = draft.kernel(MOVE, MOVE, (moved.shape, moved.dtype), (Overlap(0, 0),))
         draft.calls.append(Call(kernel, (source, target), call.name, "Identity", "integer", 0))
     image.base = kept[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,27 @@ class AddWork:
     b: tuple[int, ...]
     scales: BinaryScales
     subtract: bool
+
+
+@dataclass(frozen=True)
+class MapWork:
+    """An operator whose every element depends on the operands' elements at the same place.
+
+    Attributes:
+        shape: of the output and the first `operands` operands; the others are constants.
+        kernel: makes TIR for another shape.
+        operands: how many operands have the shape.
+        elements: types of what is read and of what is written.
+    """
+
+    shape: tuple[int, ...]
+    kernel: Callable[[tuple[int, ...]], Any]
+    operands: int = 1
+    elements: tuple[str, str] = ("int8", "int8")
+
+    def build(self) -> Any:
+        """The kernel."""
+        return self.kernel(self.shape)
 
 
 def add(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales, subtract: bool) -> Any:

@@ -22,6 +22,20 @@ class PoolShape:
     out: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class PoolWork:
+    """What `max_pool` and `average_pool` compute, without a clamp."""
+
+    shape: PoolShape
+    average: bool
+    dtype: str
+
+    def build(self) -> Any:
+        """The kernel."""
+        kernel = average_pool if self.average else max_pool
+        return kernel(self.shape, dtype=self.dtype)
+
+
 def _inside(shape: PoolShape, row: Any, column: Any) -> Any:
     return tirx.all(row >= 0, row < shape.x[1], column >= 0, column < shape.x[2])
 
