@@ -76,6 +76,7 @@ def _replacement(
     fields = _fields(shape, zero_point, rescale) | {
         "padded_width": _width(shape) if copied else 0,
         "patch": patch.row_bytes if taps.size else 0,
+        "groups": -(-taps.size // TAPS_AT_ONCE),
         "patches": waiting,
         "form": form_of(patch, rescale),
         "vectors": patch.vectors,
@@ -89,7 +90,9 @@ def _replacement(
         (0,),
         {
             "stream": stream_of(patch, filters, constants),
-            "taps": np.pad(taps, (0, slack if taps.size else 1)),
+            "taps": np.pad(taps, (0, -taps.size % TAPS_AT_ONCE))
+            if taps.size
+            else np.zeros(1, np.uint16),
             "geometry": geometry(fields),
         },
         max(1, -(-(waiting * patch.row_bytes + rows_bytes) // 4)),
@@ -148,6 +151,7 @@ def _fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, in
         "pad_left": shape.pads[1],
         "padded_width": 0,
         "patch": 0,
+        "groups": 0,
         "patches": 0,
         "input_zero_point": zero_point,
         "zero_point": rescale.zero_point,

@@ -27,7 +27,7 @@ CORE = "cortex_m55"
 RELU = Rescale(-128, -128, 127, True)
 SIGNED = Rescale(7, -128, 127, True)
 NARROW = Rescale(-20, -50, 90, True)
-FORM_FIELD = 17
+FORM_FIELD = 18
 """Which of `ec_mve_conv_shape` the form is."""
 
 # Input, filters, kernel, strides, pads (top, left, bottom, right).

@@ -11,6 +11,7 @@ typedef struct {
   int32_t kernel_height, stride_height, stride_width, pad_top, pad_left;
   int32_t padded_width; /* of a row with its border; 0 when rows are read in place */
   int32_t patch;        /* bytes of a gathered patch; 0 when they are read where they are */
+  int32_t groups;       /* of eight elements in it */
   int32_t patches;      /* at a time */
   int32_t input_zero_point, zero_point;
   int32_t form, vectors; /* as in ec_mve_job */
@@ -33,20 +34,26 @@ EC_NOINLINE void ec_mve_pad_rows(const int8_t *image, int8_t *to, const ec_mve_c
   }
 }
 
-/* A patch, eight elements for each eight of `taps`: how far they are from `source`. */
+/* A patch: `count` times eight elements, where `taps` says how far each is from `source`. */
 EC_INLINE void ec_mve_gather(int8_t *patch, const int8_t *source, const uint16_t *taps,
                              int32_t count) {
 #if EC_MVE
-  EC_ROLLED for (; count > 0; count -= 8, taps += 8, patch += 8) {
-    vstrbq_u16((uint8_t *)patch,
-               vldrbq_gather_offset_u16((const uint8_t *)source, vldrhq_u16(taps)));
-  }
+  __asm__ volatile(
+      "dls lr, %[count]\n"
+      "1:\n\t"
+      "vldrh.u16 q0, [%[taps]], #16\n\t"
+      "vldrb.u16 q1, [%[source], q0]\n\t"
+      "vstrb.16 q1, [%[patch]], #8\n\t"
+      "le lr, 1b"
+      : [patch] "+l"(patch), [taps] "+r"(taps)
+      : [source] "r"(source), [count] "r"(count)
+      : "lr", "q0", "q1", "cc", "memory");
 #else
-  for (int32_t i = 0; i < count; ++i) patch[i] = source[taps[i]];
+  for (int32_t i = 0; i < 8 * count; ++i) patch[i] = source[taps[i]];
 #endif
 }
 
-/* Where gathered patches wait for others, to be multiplied together. */
+/* Gathered patches wait for others, to be multiplied together. */
 typedef struct {
   int8_t *patches;
   int32_t count;
@@ -62,10 +69,16 @@ EC_INLINE void ec_mve_flush(const ec_mve_job *j, ec_mve_waiting *w) {
 /* One row of pixels, the first patch of which is at `source`. */
 EC_NOINLINE void ec_mve_gather_row(const ec_mve_job *j, const ec_mve_conv_shape *s,
                                    const int8_t *source, const uint16_t *taps, ec_mve_waiting *w) {
-  const int32_t step = s->stride_width * s->channels;
-  for (int32_t left = s->out_width; left > 0; --left, source += step) {
-    ec_mve_gather(w->patches + w->count * s->patch, source, taps, s->patch);
-    if (++w->count == s->patches) ec_mve_flush(j, w);
+  const int32_t step = s->stride_width * s->channels, bytes = s->patch, groups = s->groups;
+  for (int32_t left = s->out_width; left > 0;) {
+    const int32_t room = s->patches - w->count, count = left < room ? left : room;
+    int8_t *patch = w->patches + w->count * bytes;
+    EC_ROLLED for (int32_t i = 0; i < count; ++i, patch += bytes, source += step) {
+      ec_mve_gather(patch, source, taps, groups);
+    }
+    w->count += count;
+    left -= count;
+    if (w->count == s->patches) ec_mve_flush(j, w);
   }
 }
 

@@ -114,57 +114,45 @@ EC_INLINE void ec_mve_depthwise_line(const ec_mve_depthwise_shape *s, const ec_m
   }
 }
 
-/* `count` pixels of eight planes, all `value`; gives where the next one is. */
-EC_INLINE int8_t *ec_mve_spread_value(int8_t *to, int32_t value, int32_t count, uint16x8_t planes) {
-  const uint16x8_t values = vdupq_n_u16((uint16_t)value);
-  __asm__ volatile(
-      "wls lr, %[count], 2f\n"
-      "1:\n\t"
-      "vstrb.16 %q[values], [%[to], %q[planes]]\n\t"
-      "add %[to], %[to], #3\n\t"
-      "le lr, 1b\n"
-      "2:"
-      : [to] "+r"(to)
-      : [count] "r"(count), [values] "w"(values), [planes] "w"(planes)
-      : "lr", "cc", "memory");
-  return to;
-}
-
-/* `count` pixels of at most eight channels, of which `inside` says which there are. */
-EC_INLINE int8_t *ec_mve_spread_pixels(int8_t *to, const int8_t *from, int32_t step, int32_t count,
-                                       uint16x8_t planes, mve_pred16_t inside) {
-#define EC_MVE_SPREAD(load)                                                      \
-  __asm__ volatile("vmsr p0, %[inside]\n\twls lr, %[count], 2f\n1:\n\t" load     \
-                   "add %[from], %[from], %[step]\n\t"                           \
-                   "vstrb.16 q0, [%[to], %q[planes]]\n\tadd %[to], %[to], #3\n\t" \
-                   "le lr, 1b\n2:"                                               \
-                   : [to] "+r"(to), [from] "+r"(from)                            \
-                   : [count] "r"(count), [step] "r"(step), [planes] "w"(planes), \
-                     [inside] "r"(inside)                                        \
+/* Border, pixels two by two, a last one, border: each a pixel of eight planes. */
+#define EC_MVE_SPREAD(load)                                                                   \
+  __asm__ volatile("vmsr p0, %[inside]\n\twls lr, %[lead], 2f\n1:\n\t"                        \
+                   "vstrb.16 %q[border], [%[to], %q[planes]]\n\tadd %[to], %[to], #3\n\t"     \
+                   "le lr, 1b\n2:\n\twls lr, %[pairs], 4f\n3:\n\t"                            \
+                   load "add %[x], %[x], %[step]\n\tvstrb.16 q0, [%[to], %q[planes]]\n\t"     \
+                   load "add %[x], %[x], %[step]\n\tvstrb.16 q0, [%[to], %q[after]]\n\t"      \
+                   "add %[to], %[to], #6\n\tle lr, 3b\n4:\n\twls lr, %[odd], 6f\n5:\n\t"      \
+                   load "vstrb.16 q0, [%[to], %q[planes]]\n\tadd %[to], %[to], #3\n\t"        \
+                   "le lr, 5b\n6:\n\twls lr, %[tail], 8f\n7:\n\t"                             \
+                   "vstrb.16 %q[border], [%[to], %q[planes]]\n\tadd %[to], %[to], #3\n\t"     \
+                   "le lr, 7b\n8:"                                                            \
+                   : [to] "+r"(to), [x] "+l"(x)                                               \
+                   : [step] "r"(s->in_step), [lead] "r"(lead), [pairs] "r"(body / 2),         \
+                     [odd] "r"(body % 2), [tail] "r"(tail), [inside] "r"(inside),             \
+                     [border] "w"(border), [planes] "w"(planes), [after] "w"(after)           \
                    : "lr", "q0", "cc", "memory")
-  if (inside == 0xFFFF) {
-    EC_MVE_SPREAD("vldrb.u16 q0, [%[from]]\n\t");
-  } else {
-    EC_MVE_SPREAD("vpst\n\tvldrbt.u16 q0, [%[from]]\n\t");
-  }
-  return to;
-}
 
 /* Line `number` of the input, counted from the first line of border, of `channels` channels. */
-EC_NOINLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *image,
-                                    int32_t number, int32_t channels, int8_t *to) {
+EC_INLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *x, int32_t number,
+                                  int32_t channels, int8_t *to) {
   const uint16x8_t plane = {0, 1, 2, 3, 4, 5, 6, 7};
   const uint16x8_t planes = vmulq_n_u16(plane, (uint16_t)s->plane);
-  const int32_t line = number - s->line_border, zero = s->input_zero_point;
+  const uint16x8_t after = vaddq_n_u16(planes, 3);
+  const uint16x8_t border = vdupq_n_u16((uint16_t)s->input_zero_point);
+  const int32_t inside = vctp16q((uint32_t)channels), line = number - s->line_border;
+  int32_t lead = s->lead, body = s->body, tail = s->tail;
   to += number;
   if (line < 0 || line >= s->in_lines) {
-    ec_mve_spread_value(to, zero, s->lead + s->body + s->tail, planes);
-    return;
+    lead += body + tail;
+    body = tail = 0;
+  } else {
+    x += line * s->in_line;
   }
-  to = ec_mve_spread_value(to, zero, s->lead, planes);
-  to = ec_mve_spread_pixels(to, image + line * s->in_line, s->in_step, s->body, planes,
-                            vctp16q((uint32_t)channels));
-  ec_mve_spread_value(to, zero, s->tail, planes);
+  if (channels >= 8) {
+    EC_MVE_SPREAD("vldrb.u16 q0, [%[x]]\n\t");
+  } else {
+    EC_MVE_SPREAD("vpst\n\tvldrbt.u16 q0, [%[x]]\n\t");
+  }
 }
 
 #else
@@ -191,8 +179,8 @@ EC_INLINE void ec_mve_depthwise_line(const ec_mve_depthwise_shape *s, const ec_m
   }
 }
 
-EC_NOINLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *image,
-                                    int32_t number, int32_t channels, int8_t *to) {
+EC_INLINE void ec_mve_spread_line(const ec_mve_depthwise_shape *s, const int8_t *image,
+                                  int32_t number, int32_t channels, int8_t *to) {
   const int32_t line = number - s->line_border, count = s->lead + s->body + s->tail;
   const int is_border = line < 0 || line >= s->in_lines;
   for (int32_t k = 0; k < channels; ++k) {

@@ -58,14 +58,19 @@ typedef struct {
   "vrshl.s32 q0, q0, q2\n\tvrshl.s32 q1, q1, q2\n\t"                                  \
   "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t"        \
   "vqmovnb.s16 q0, q0\n\tvstrb.16 q0, [%[y], %q[lanes]]\n\t"                          \
-  "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b"
+  "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b\n\t"
+/* On to the next two pixels. */
+#define EC_MVE_ON                                                                     \
+  "vmov r0, r2, %q[on][2], %q[on][0]\n\tvmov r4, r6, %q[on][3], %q[on][1]\n\t"        \
+  "add %[p], %[p], r0\n\tadd %[q], %[q], r0\n\tmov %[w], r2\n\tadd %[y], %[y], r6\n\t" \
+  "cmp %[p], r4\n\tbne 1b"
 
 #define EC_MVE_CLOBBERS                                                                \
   "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory"
 #define EC_MVE_BLOCKS(products, scale)                                                \
-  __asm__ volatile("1:\n\t" EC_MVE_BIAS products EC_MVE_SUMS scale EC_MVE_STORE       \
+  __asm__ volatile("1:\n\t" EC_MVE_BIAS products EC_MVE_SUMS scale EC_MVE_STORE EC_MVE_ON \
                    : [w] "+r"(w), [p] "+r"(p), [q] "+r"(q), [y] "+r"(y), [way] "=&r"(way) \
-                   : [zero] "w"(zero), [lanes] "w"(lanes)                             \
+                   : [zero] "w"(zero), [lanes] "w"(lanes), [on] "w"(on)               \
                    : EC_MVE_CLOBBERS)
 #define EC_MVE_SEGMENT(products)                                       \
   "2:\n\t" products "ldr %[way], [%[w]], #4\n\tasrs %[way], %[way], #1\n\t" \
@@ -92,10 +97,14 @@ typedef struct {
 #define EC_MVE_NEXT_3 EC_MVE_NEXT EC_MVE_NEXT EC_MVE_NEXT
 #define EC_MVE_SIGNED EC_MVE_SCALE EC_MVE_AWAY_FROM_ZERO
 
-/* All filters of the pixels at `p` and `q`; `lanes` is where the outputs of a block go. */
-EC_INLINE void ec_mve_filters(const int8_t *p, const int8_t *q, const ec_mve_job *j,
-                              uint16x8_t lanes, int16x8_t zero, int8_t *y) {
+/* All filters of the pixels at `p` and `q`, and so on for `bytes`, which `p` then is further. */
+EC_INLINE const int8_t *ec_mve_filters(const int8_t *p, const int8_t *q, int32_t bytes,
+                                       const ec_mve_job *j, uint16x8_t lanes, int8_t *y) {
   const int8_t *w = j->stream;
+  const int32_t last_block = j->filters > 4 ? j->filters - 4 : 0;
+  const int16x8_t zero = vdupq_n_s16((int16_t)j->zero_point);
+  const int32x4_t on = {2 * j->step, (int32_t)(uintptr_t)p + bytes, (int32_t)(uintptr_t)w,
+                        2 * j->filters - last_block};
   int32_t way, vectors;
   switch (j->form) {
     case 8 * EC_MVE_CLAMPED + 1: EC_MVE_BLOCKS(EC_MVE_1, EC_MVE_SCALE); break;
@@ -123,6 +132,7 @@ EC_INLINE void ec_mve_filters(const int8_t *p, const int8_t *q, const ec_mve_job
       EC_MVE_ONE_PIXEL;
       break;
   }
+  return p;
 }
 
 /* Where the outputs of four filters of two pixels go, which are `apart`: there may be fewer filters. */
@@ -176,17 +186,17 @@ EC_INLINE void ec_mve_filters(const int8_t *p, const ec_mve_job *j, int8_t *y) {
 /* `count` pixels, the first patch of which is at `p`. */
 EC_NOINLINE void ec_mve_pixels(const ec_mve_job *j, const int8_t *p, int32_t count, int8_t *y) {
 #if EC_MVE
-  const ec_mve_job job = *j; /* a store of outputs cannot change a copy */
-  const int32_t step = job.step, filters = job.filters;
-  const int16x8_t zero = vdupq_n_s16((int16_t)j->zero_point);
-  uint16x8_t lanes = ec_mve_lanes(filters, filters);
-  EC_ROLLED for (; count > 0; count -= 2, p += 2 * step, y += 2 * filters) {
-    const int8_t *q = p + step;
-    if (count == 1) {
-      q = p;
-      lanes = ec_mve_lanes(filters, 0);
-    }
-    ec_mve_filters(p, q, &job, lanes, zero, y);
+  const int32_t both = 2 * j->step;
+  uint16x8_t lanes = ec_mve_lanes(j->filters, j->filters);
+  const int8_t *q = p + j->step;
+  int32_t bytes = count / 2 * both;
+  EC_ROLLED for (int32_t part = 0; part < 2; ++part) {
+    if (bytes) p = ec_mve_filters(p, q, bytes, j, lanes, y);
+    /* then the pixel that is left over, with itself */
+    y += (count - count % 2) * j->filters;
+    lanes = ec_mve_lanes(j->filters, 0);
+    bytes = count % 2 * both;
+    q = p;
   }
 #else
   for (; count > 0; --count, p += j->step, y += j->filters) ec_mve_filters(p, j, y);
