@@ -84,11 +84,15 @@ def _einsum(node: ir.Node) -> int:
     return math.prod(sizes.values())
 
 
-def _integer_lstm(node: ir.Node) -> int:
-    """Sequence [.., .., features], weights as its inputs 4, 5 and 11: each step reads them all."""
-    rows = elements_of(_required(node, 0)) // shape_of(_required(node, 0))[-1]
-    weights = [input_at(node, index) for index in (4, 5, 11)]
-    return rows * sum(elements_of(value) for value in weights if value is not None)
+def _lstm(*weights: int) -> Callable[[ir.Node], int]:
+    """Sequence [.., .., features]; each step reads all of the `weights` there are."""
+
+    def count(node: ir.Node) -> int:
+        rows = elements_of(_required(node, 0)) // shape_of(_required(node, 0))[-1]
+        given = [input_at(node, index) for index in weights]
+        return rows * sum(elements_of(value) for value in given if value is not None)
+
+    return count
 
 
 _STANDARD: Mapping[str, Callable[[ir.Node], int]] = {
@@ -108,6 +112,7 @@ _STANDARD: Mapping[str, Callable[[ir.Node], int]] = {
 
 _RULES: Mapping[tuple[str, str], Callable[[ir.Node], int]] = {
     **{("", name): rule for name, rule in _STANDARD.items()},
-    ("edgecomp", "IntegerLstm"): _integer_lstm,
+    ("edgecomp", "HybridLstm"): _lstm(5, 6, 10),
+    ("edgecomp", "IntegerLstm"): _lstm(4, 5, 11),
 }
 """By domain and operator."""

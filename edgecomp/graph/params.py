@@ -16,11 +16,12 @@ _ARGUMENTS: Mapping[str, frozenset[int]] = {
     "OneHot": frozenset({1, 2}),
     "Range": frozenset({0, 1, 2}),
     "Dropout": frozenset({1, 2}),
+    "HybridLstm": frozenset({3, 4}),
     "IntegerLstm": frozenset({3, 7}),
 }
 """Inputs that hold numbers but no parameters."""
 _INTEGER_WEIGHTS = frozenset(
-    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "IntegerLstm"}
+    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "HybridLstm", "IntegerLstm"}
 )
 """Operators whose integer constants are weights."""
 

@@ -14,9 +14,13 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from edgecomp.device import load_device
 from edgecomp.graph.values import dtype_of
 from edgecomp.importers import load
+from edgecomp.pipeline import compile_model
 from edgecomp.reference import Executor
+from edgecomp_runtime.artifact import open_artifact
+from edgecomp_runtime.session import Session
 from tests.tflite_cases.draw import Case, Draw
 
 Array = npt.NDArray[Any]
@@ -118,3 +122,19 @@ def _grid_of(value: Any) -> tuple[np.float32, int] | None:
             scale, zero_point = (node.inputs[i].const_value.numpy() for i in (1, 2))
             return np.float32(scale), int(zero_point)
     return None
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Callable[..., list[Array]]:
+    """Compiles a single operator with a state, and gives the first output of each run."""
+
+    def run(op: Any, runs: list[list[Array]], device: str = "host") -> list[Array]:
+        path = tmp_path / "op.tflite"
+        path.write_bytes(op.model())
+        manifest = compile_model(load(path), load_device(device), tmp_path / "op.edge")
+        assert manifest.memory.state_bytes > 0
+        with Session(open_artifact(tmp_path / "op.edge"), carry=True) as session:
+            rows = [session.run(list(inputs)) for inputs in runs]
+        return [row[manifest.outputs[0].name] for row in rows]
+
+    return run

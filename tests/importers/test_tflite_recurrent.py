@@ -11,34 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgecomp.device import load_device
 from edgecomp.errors import EdgecompError
 from edgecomp.graph.params import count_parameters
 from edgecomp.importers import load
-from edgecomp.pipeline import compile_model
 from edgecomp.reference import run_reference
-from edgecomp_runtime.artifact import open_artifact
-from edgecomp_runtime.session import Session
 
 Array = npt.NDArray[Any]
 RUNS = 5
 ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3, "tanh": 4}
-
-
-@pytest.fixture
-def compiled(tmp_path: Path) -> Callable[..., list[Array]]:
-    """Compiles a single operator for the host, and gives the first output of each run."""
-
-    def run(op: Any, runs: list[list[Array]]) -> list[Array]:
-        path = tmp_path / "op.tflite"
-        path.write_bytes(op.model())
-        manifest = compile_model(load(path), load_device("host"), tmp_path / "op.edge")
-        assert manifest.memory.state_bytes > 0
-        with Session(open_artifact(tmp_path / "op.edge"), carry=True) as session:
-            rows = [session.run(list(inputs)) for inputs in runs]
-        return [row[manifest.outputs[0].name] for row in rows]
-
-    return run
 
 
 def _compare(op: Any, compiled: Callable[..., list[Array]], runs: list[list[Array]]) -> None:
@@ -259,6 +239,16 @@ def test_int8_lstm(shape: Any, kind: dict[str, Any], tflite_op: Any, compiled: A
     random = np.random.default_rng(len(kind))
     op = _int8_lstm(tflite_op, random, shape, **kind)
     _compare_integers(op, compiled, _int8_runs(random, *shape))
+
+
+@pytest.mark.parametrize("device", ["nucleo_l4r5zi", "corstone_300"])
+def test_an_int8_lstm_on_a_microcontroller(device: str, tflite_op: Any, compiled: Any) -> None:
+    random = np.random.default_rng(5)
+    op = _int8_lstm(tflite_op, random, (1, 3, 5), norm=True, peephole=True)
+    runs = _int8_runs(random, 1, 3, 5)[:2]
+    wanted = [row[0] for row in op.stream(runs)]
+    for got, want in zip(compiled(op, runs, device), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize(

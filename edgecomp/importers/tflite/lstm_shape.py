@@ -24,8 +24,10 @@ from edgecomp.importers.tflite.lstm_operands import (
     PROJECTION,
     RECURRENT,
     WEIGHTS,
+    sizes_of,
+    steps_of,
 )
-from edgecomp.importers.tflite.sequence import CELL, FORGET, OUTPUT
+from edgecomp.importers.tflite.sequence import CELL, OUTPUT
 from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 
 _ABSENT = Multiplier(0, 0)
@@ -98,21 +100,17 @@ def lstm_shape(context: Context, gates: Sequence[int]) -> LstmShape:
     exponent = int(exponent) - 1
     if mantissa != 0.5 or not -15 <= exponent <= -9:
         raise context.refusal("the scale of its memory is no power of two from 2^-15 to 2^-9")
-    shape, time_major = context.shape(0), bool(context.option("TimeMajor", False))
-    if len(shape) == 2:
-        steps, batch = 1, shape[0]
-    else:
-        steps, batch = shape[:2] if time_major else (shape[1], shape[0])
+    (steps, batch), (units, outputs) = steps_of(context), sizes_of(context)
     scale, zero_point = _inner(context, 4)
     projected = context.has(PROJECTION)
     real = scale_of(context, PROJECTION) * scale / scale_of(context, HIDDEN) if projected else 0
     return LstmShape(
         steps=steps,
         batch=batch,
-        time_major=int(time_major),
-        features=shape[-1],
-        units=context.shape(WEIGHTS + FORGET)[0],
-        outputs=context.shape(HIDDEN)[-1],
+        time_major=int(context.option("TimeMajor", False)),
+        features=context.shape(0)[-1],
+        units=units,
+        outputs=outputs,
         first_gate=min(gates),
         memory_integer_bits=15 + exponent,
         memory_limit=_limit(context, "CellClip", scale_of(context, MEMORY), INT16),

@@ -12,6 +12,7 @@ from edgecomp.importers.tflite.curve_tables import looked_up, table_of
 from edgecomp.importers.tflite.fixed_point_normalisation import normalised
 from edgecomp.importers.tflite.integer_operands import INT8, INT16
 from edgecomp.importers.tflite.integers import Integers
+from edgecomp.importers.tflite.lstm_function import LAST_HIDDEN, LAST_MEMORY, SOURCE
 from edgecomp.importers.tflite.lstm_shape import LstmShape
 from edgecomp.importers.tflite.sequence import CELL, FORGET, INPUT, OUTPUT
 
@@ -37,9 +38,9 @@ class LstmStep:
         `last_memory`.
         """
         shape = self.shape
-        terms = self._products("source", "weights", "input_offsets")
-        more = self._products("last_hidden", "recurrent", "recurrent_offsets")
-        memory = self._value("last_memory")
+        terms = self._products(SOURCE, "weights", "input_offsets")
+        more = self._products(LAST_HIDDEN, "recurrent", "recurrent_offsets")
+        memory = self._value(LAST_MEMORY)
 
         def total(gate: int, seen: Integers) -> Integers:
             place, scales = gate - shape.first_gate, shape.gates[gate]

@@ -133,6 +133,10 @@ class Values:
             value = self.builder.rename(value, self._name(index, layout))
         self._forms[index, layout] = value
 
+    def bind(self, index: int, value: str) -> None:
+        """Let `value`, of the graph already, be what tensor `index` stands for."""
+        self._forms[index, Layout.FILE] = value
+
     def integers(self, index: int) -> str:
         """The integers of a tensor that an operator or the graph's input brings to its grid."""
         value = self.read(index)

@@ -54,10 +54,6 @@ EC_STATIC int32_t ec_tanh16(int32_t x, int32_t bits) {
   return x == 0 ? 0 : (x > 0 ? upper : -upper);
 }
 
-EC_INLINE int32_t ec_saturated(int64_t x) {
-  return (int32_t)(x > INT32_MAX ? INT32_MAX : (x < INT32_MIN ? INT32_MIN : x));
-}
-
 /* 1 / sqrt(x) for x >= 1 as a multiplier and a shift of `ec_multiply`: five Newton-Raphson steps from 1. */
 EC_STATIC int32_t ec_inverse_root(int32_t x, int32_t *shift) {
   int32_t right = 11;
@@ -69,10 +65,9 @@ EC_STATIC int32_t ec_inverse_root(int32_t x, int32_t *shift) {
   int32_t root = 1 << 28;
   for (int32_t step = 0; step < 5; ++step) {
     const int32_t square = ec_doubling_high_multiply(root, root);
-    const int64_t cube = (int64_t)ec_doubling_high_multiply(square, root) * 64;
-    const int64_t next = (int64_t)ec_doubling_high_multiply((1 << 28) + (1 << 27), root) -
-                         ec_doubling_high_multiply(half, ec_saturated(cube));
-    root = ec_saturated(next * 8);
+    const int32_t cube = ec_saturating_shift(ec_doubling_high_multiply(square, root), 6);
+    root = ec_saturating_shift(ec_doubling_high_multiply((1 << 28) + (1 << 27), root) -
+                                   ec_doubling_high_multiply(half, cube), 3);
   }
   const int32_t multiplier = ec_doubling_high_multiply(root, 1518500250); /* sqrt(1/2) */
   if (right < 0) return ec_shift_left(multiplier, -right);

@@ -12,6 +12,7 @@
 #include "edgecomp_integer.h"
 #include "edgecomp_log_softmax.h"
 #include "edgecomp_lstm.h"
+#include "edgecomp_lstm_hybrid.h"
 #include "edgecomp_math.h"
 #include "edgecomp_normalize.h"
 #include "edgecomp_quantize.h"

@@ -1,4 +1,4 @@
-"""A long short-term memory over a whole sequence, in int8 with a 16-bit memory."""
+"""Long short-term memories over a whole sequence, by C functions of ours."""
 
 from __future__ import annotations
 
@@ -8,40 +8,53 @@ from typing import Any
 from tvm import te, tirx
 
 Shape = tuple[int, ...]
+Operand = tuple[Shape, str] | None
+"""Shape and element type of what a kernel reads; None for what this LSTM does without."""
 
-LSTM_INPUTS = 13
-"""What `ec_lstm_s8` reads, parts an LSTM may do without included."""
 _ABSENT = 0
 """What C takes for a null pointer."""
 
 
-def integer_lstm(operands: Sequence[tuple[Shape, str] | None], result: Shape) -> Any:
-    """The call of `ec_lstm_s8`.
+def integer_lstm(operands: Sequence[Operand], result: Shape) -> Any:
+    """`ec_lstm_s8`: int8 with a 16-bit memory.
 
     Args:
-        operands: shape and element type of the constants and the rest that it reads, in its
-            order: sequence, hidden state, memory, shape and so on; None for one left out.
-        result: the shape of what leaves, int8; the next hidden state and memory follow it.
+        operands: sequence, hidden state, memory and constants, in the order of the C function.
+        result: the shape of what leaves; the next hidden state and memory follow it.
     """
+    units = _shape_of(operands[2])[-1]
+    return _call("ec_lstm_s8", operands, result, [((4 * units,), "int16"), ((units,), "int8")])
+
+
+def hybrid_lstm(operands: Sequence[Operand], result: Shape) -> Any:
+    """`ec_lstm_hybrid`: float32 with int8 weights; arguments as `integer_lstm`."""
+    units, features = _shape_of(operands[2])[-1], _shape_of(operands[0])[-1]
+    rows = features + result[-1] + units
+    scratch = [((4 * units,), "float32"), ((rows,), "int8")]
+    return _call("ec_lstm_hybrid", operands, result, scratch)
+
+
+def _call(
+    function: str, operands: Sequence[Operand], result: Shape, scratch: Sequence[tuple[Shape, str]]
+) -> Any:
     present = [
         None if operand is None else te.placeholder(operand[0], operand[1], name=f"x{i}")
         for i, operand in enumerate(operands)
     ]
     given = [tensor for tensor in present if tensor is not None]
-    (hidden, _), (memory, _) = _required(operands[1]), _required(operands[2])
-    units = memory[-1]
+    (source, hidden, memory) = given[:3]
 
     def call(sources: Any, targets: Any) -> Any:
         pointers = iter(source.data for source in sources)
         passed = [_ABSENT if tensor is None else next(pointers) for tensor in present]
-        return tirx.call_extern("void", "ec_lstm_s8", *passed, *(t.data for t in targets))
+        return tirx.call_extern("void", function, *passed, *(t.data for t in targets))
 
-    shapes = [result, hidden, memory, (4 * units,), (units,)]
-    dtypes = ["int8", "int8", "int16", "int16", "int8"]
+    shapes = [result, hidden.shape, memory.shape, *(shape for shape, _ in scratch)]
+    dtypes = [source.dtype, hidden.dtype, memory.dtype, *(dtype for _, dtype in scratch)]
     made = te.extern(shapes, given, call, name="out", dtype=dtypes)
     return te.create_prim_func([*given, *made[:3]])
 
 
-def _required(operand: tuple[Shape, str] | None) -> tuple[Shape, str]:
+def _shape_of(operand: Operand) -> Shape:
     assert operand is not None, "sequence and states are always there"
-    return operand
+    return operand[0]
