@@ -62,7 +62,7 @@ def add_palette(model: ir.Model, name: str, indices: Array, table: Array) -> ir.
         table: float or integer [values], or [channels, values] with the channels the first axis of
             the indices.
     """
-    function = ir.from_proto(FUNCTION)
+    function = ir.serde.deserialize_function(FUNCTION)
     model.functions.setdefault(function.identifier(), function)
     model.opset_imports.setdefault(OWN_DOMAIN, 1)
     graph, count = model.graph, table.shape[-1]

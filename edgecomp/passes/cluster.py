@@ -111,4 +111,4 @@ def _with_zero(weights: Array, count: int) -> Array:
     others = weights[weights != 0.0]
     if others.size == 0:
         return np.zeros(1)
-    return np.unique(np.append(kmeans(others, count - 1), 0.0))
+    return np.asarray(np.unique(np.append(kmeans(others, count - 1), 0.0)))
