@@ -33,8 +33,10 @@ Array = npt.NDArray[Any]
 SEED = 5
 """What the emulated cores are given."""
 CORES = ("nucleo_l4r5zi", "corstone_300")
+EVERY = {"float32": 3, "int8": 1, "int16": 3}
+"""Of so many cases the emulated cores are given one."""
 by_seed = settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
@@ -60,17 +62,15 @@ class Drawn:
 
 
 @pytest.fixture(scope="module")
-def drawn(
-    tflite_op: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str, int], Drawn]:
-    """`drawn(family, dtype, seed)`."""
+def drawn(tflite_op: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Drawn]:
+    """`drawn(family, dtype, seed, every=1)`: one of `every` cases, those TFLite has in `dtype`."""
     single_op, operand = tflite_op
     path = tmp_path_factory.mktemp("operators") / "operator.tflite"
 
     @cache
-    def draw(family: str, dtype: str, seed: int) -> Drawn:
+    def draw(family: str, dtype: str, seed: int, every: int = 1) -> Drawn:
         models, inputs, wanted, results = {}, {}, {}, {}
-        for name, (case, steps) in FAMILIES[family].items():
+        for name, (case, steps) in list(FAMILIES[family].items())[::every]:
             if (dtype == "int8" and steps is None) or (dtype == "int16" and name not in WIDE):
                 continue
             d = Draw(np.random.default_rng(seed), dtype, operand)
@@ -107,7 +107,7 @@ def _run(trial: Drawn, device: str, path: Path) -> Ran:
 
 @pytest.fixture(scope="module")
 def on_host(
-    drawn: Callable[[str, str, int], Drawn], tmp_path_factory: pytest.TempPathFactory
+    drawn: Callable[..., Drawn], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, str, int], Ran]:
     """`on_host(family, dtype, seed)`."""
     path = tmp_path_factory.mktemp("host") / "host.edge"
@@ -125,7 +125,7 @@ def on_host(
 @example(seed=SEED)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_operators_do_what_tflite_does(
-    drawn: Callable[[str, str, int], Drawn],
+    drawn: Callable[..., Drawn],
     on_host: Callable[[str, str, int], Ran],
     family: str,
     dtype: str,
@@ -149,13 +149,14 @@ def test_operators_do_what_tflite_does(
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_microcontroller_gives_the_same_bits(
-    drawn: Callable[[str, str, int], Drawn],
+    drawn: Callable[..., Drawn],
     on_host: Callable[[str, str, int], Ran],
     family: str,
     dtype: str,
     device: str,
     tmp_path: Path,
 ) -> None:
-    outputs = _run(drawn(family, dtype, SEED), device, tmp_path / "device.edge").outputs
-    for name, want in on_host(family, dtype, SEED).outputs.items():
-        assert outputs[name].tobytes() == want.tobytes(), name
+    trial = drawn(family, dtype, SEED, EVERY[dtype])
+    expected = on_host(family, dtype, SEED).outputs
+    for name, got in _run(trial, device, tmp_path / "device.edge").outputs.items():
+        assert got.tobytes() == expected[name].tobytes(), name

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.random_shapes import RandomShapes
+
 Array = npt.NDArray[Any]
 
 
@@ -28,35 +30,23 @@ class Spec:
 
 
 @dataclass
-class Draw:
+class Draw(RandomShapes):
     """Random parts of one case.
 
     Attributes:
-        random: the source.
         dtype: "float32", "int8" or "int16", of what the operator reads and makes.
         operand: the class that describes a tensor.
         hybrid: whether weights are int8 though activations are float32.
         fed: input arrays, in the order of operands.
     """
 
-    random: np.random.Generator
     dtype: str
     operand: Any
     hybrid: bool = False
     fed: list[Array] = field(default_factory=list)
 
-    def size(self, low: int = 1, high: int = 6) -> int:
-        return int(self.random.integers(low, high + 1))
-
-    def shape(self, rank: int | None = None) -> tuple[int, ...]:
-        rank = self.size(1, 4) if rank is None else rank
-        return tuple(self.size() for _ in range(rank))
-
     def image(self, low: int = 3) -> tuple[int, int, int, int]:
         return (self.size(1, 2), self.size(low, 9), self.size(low, 9), self.size(1, 5))
-
-    def pick(self, choices: Any) -> Any:
-        return choices[int(self.random.integers(len(choices)))]
 
     def grid(self) -> tuple[tuple[float, ...], int]:
         if self.dtype == "int16":
@@ -125,11 +115,3 @@ class Draw:
 
 Case = Callable[[Draw], Spec]
 """Draws shapes and options and describes one operator."""
-
-
-def broadcast(d: Draw) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Shapes of two operands that broadcast, and of the result."""
-    whole = d.shape()
-    left = tuple(1 if d.size(0, 3) == 0 else n for n in whole)
-    right = tuple(1 if d.size(0, 3) == 0 else n for n in whole)
-    return left, right, np.broadcast_shapes(left, right)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tests.tflite_cases.draw import Case, Draw, Spec, broadcast
+from tests.tflite_cases.draw import Case, Draw, Spec
 
 ACTIVATIONS = (0, 1, 2, 3)
 
@@ -16,7 +16,7 @@ def binary(table: str, low: float = -4.0, grid: bool = False, fused: bool = True
     """Two operands that broadcast; `grid`: all share one scale."""
 
     def case(d: Draw) -> Spec:
-        left, right, out = broadcast(d)
+        left, right, out = d.broadcast()
         options = {"FusedActivationFunction": d.pick(ACTIVATIONS)} if fused else {}
         shared = d.grid() if grid else None
         operands = (d.feed(left, shared, low=low), d.feed(right, shared, low=low))
@@ -27,7 +27,7 @@ def binary(table: str, low: float = -4.0, grid: bool = False, fused: bool = True
 
 def compare(table: str) -> Case:
     def case(d: Draw) -> Spec:
-        left, right, out = broadcast(d)
+        left, right, out = d.broadcast()
         operands = (d.feed(left), d.feed(right))
         if d.size(0, 1):
             d.fed[1][:] = np.broadcast_to(d.fed[0].reshape(-1)[0], right)
@@ -93,7 +93,7 @@ def select(d: Draw) -> Spec:
 
 
 def select_v2(d: Draw) -> Spec:
-    left, right, out = broadcast(d)
+    left, right, out = d.broadcast()
     grid = d.grid()
     d.fed.append(d.random.integers(0, 2, out).astype(bool))
     operands = (d.operand(out, dtype="bool"), d.feed(left, grid), d.feed(right, grid))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tests.tflite_cases.draw import Case, Draw, Spec, broadcast
+from tests.tflite_cases.draw import Case, Draw, Spec
 
 
 def reshape(d: Draw) -> Spec:
@@ -204,7 +204,7 @@ def tile(d: Draw) -> Spec:
 
 
 def broadcast_to(d: Draw) -> Spec:
-    (shape, _, _), grid = broadcast(d), d.grid()
+    (shape, _, _), grid = d.broadcast(), d.grid()
     out = tuple(d.size() if n == 1 else n for n in shape)
     return d.spec((d.feed(shape, grid), d.constant(out)), d.tensor(out, grid), "BroadcastToOptions")
 
