@@ -158,25 +158,17 @@ RULES: Mapping[str, Rule] = {
     "LessOrEqual": Rule(Role.ANSWER, variadic=True, chosen=False),
 }
 
-WIDE = frozenset(
-    {
-        *("Add", "ArgMax", "ArgMin", "AveragePool", "Concat", "Conv", "DepthToSpace", "Equal"),
-        *("Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater"),
-        *("GreaterOrEqual", "Less", "LessOrEqual", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad"),
-        *(
-            "ReduceMax",
-            "ReduceMean",
-            "ReduceMin",
-            "ReduceProd",
-            "ReduceSum",
-            "Reshape",
-            "Resize",
-            "Slice",
-        ),
-        *("SpaceToDepth", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"),
-        *("Abs", "Clip", "ConvTranspose", "Exp", "LeakyRelu", "Relu", "Sigmoid", "Softmax", "Tanh"),
-    }
-)
+# fmt: off
+WIDE = frozenset([
+    "Abs", "Add", "ArgMax", "ArgMin", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose",
+    "DepthToSpace", "Equal", "Exp", "Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool",
+    "GlobalMaxPool", "Greater", "GreaterOrEqual", "LeakyRelu", "Less", "LessOrEqual", "MatMul",
+    "Max", "MaxPool", "Min", "Mul", "PRelu", "Pad", "ReduceMax", "ReduceMean", "ReduceMin",
+    "ReduceProd", "ReduceSum", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax",
+    "SpaceToDepth", "SquaredDifference", "Squeeze", "Sub", "Tanh", "Tile", "Transpose",
+    "Unsqueeze", "Where",
+])
+# fmt: on
 """Operators that have an integer meaning between int16 activations, too."""
 
 OWN_DOMAIN = "edgecomp"

@@ -30,6 +30,8 @@ from edgecomp.graph.quantizable import (
     rule_of,
     why_float,
 )
+from edgecomp.graph.unsigned import SIGNED, is_unsigned, signed_zero_point
+from edgecomp.graph.values import dtype_of
 from edgecomp.lowering.integer_builders import builder_of
 from edgecomp.lowering.integer_chain import chain_table
 from edgecomp.lowering.integer_edges import strip_input, strip_output, strip_state
@@ -86,7 +88,9 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     rule = rule_of(node)
     operands = [_operand(value) for value in activation_inputs(node)]
     found = tuple(operand for operand in operands if operand is not None)
-    types = {operand.quantization.dtype for operand in found}
+    # slopes are weights, whose type is their own
+    data = found[:1] if node.op_type == "PRelu" else found
+    types = {operand.quantization.dtype for operand in data}
     if rule is None or None in operands or len(types) != 1:
         return None
     if rule.role is Role.ANSWER:
@@ -142,31 +146,37 @@ def _lower_requantize(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _changes_sign(value: ir.Value | None, result: Quantization | None) -> bool:
-    """Whether a QuantizeLinear only brings int8 to uint8 or back: the same numbers, 128 apart."""
+    """Whether a QuantizeLinear only makes signed integers unsigned or back: the same numbers."""
     before = dequantization_of(value)
-    if before is None or result is None or not (before.per_tensor and result.per_tensor):
+    if before is None or result is None or before.scale != result.scale:
         return False
-    if {before.dtype, result.dtype} != {"int8", "uint8"} or before.scale != result.scale:
+    signed, other = (result, before) if is_unsigned(before) else (before, result)
+    if not is_unsigned(other) or not signed.per_tensor:
         return False
-    offset = 128 if result.dtype == "uint8" else -128
-    return int(result.zero_point) - int(before.zero_point) == offset
+    same_width = SIGNED[other.dtype][0] == signed.dtype
+    return same_width and int(signed_zero_point(other)) == int(signed.zero_point)
 
 
 def _flip(graph: ir.Graph, node: ir.Node) -> None:
-    """Replace DequantizeLinear, QuantizeLinear between int8 and uint8 by turning the sign bit."""
+    """Replace DequantizeLinear, QuantizeLinear of one grid by turning the sign bit."""
     source = quantized_source(node.inputs[0])
     output = node.outputs[0]
     assert source is not None, "the value before is dequantized"
     name = node.name or str(output.name)
-    bit = add_constant(graph, f"{name} sign bit", np.array(128, np.uint8))
-    if output.dtype == ir.DataType.UINT8:
-        cast = integer_node("Cast", [source], f"{name} as bits", "Cast", {"to": 2}, domain="")
-        cast.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+    to_unsigned = dtype_of(source) not in SIGNED
+    wanted = output.dtype
+    assert wanted is not None, "what a QuantizeLinear makes has a type"
+    kind = dtype_of(output if to_unsigned else source)
+    bit = add_constant(graph, f"{name} sign bit", np.array(SIGNED[kind][1], kind))
+    to = {"to": int(wanted)}
+    if to_unsigned:
+        cast = integer_node("Cast", [source], f"{name} as bits", "Cast", to, domain="")
+        cast.outputs[0].type = ir.TensorType(wanted)
         turned = integer_node("BitwiseXor", [cast.outputs[0], bit], name, "Requantize", domain="")
         nodes = [cast, turned]
     else:
         turned = integer_node("BitwiseXor", [source, bit], f"{name} turned", "Cast", domain="")
-        cast = integer_node("Cast", [turned.outputs[0]], name, "Requantize", {"to": 3}, domain="")
+        cast = integer_node("Cast", [turned.outputs[0]], name, "Requantize", to, domain="")
         nodes = [turned, cast]
     nodes[0].outputs[0].name = f"{output.name} as bits"
     _take_over(graph, nodes, node)

@@ -13,13 +13,13 @@ from edgecomp.graph.values import shape_of
 from edgecomp.lowering import integer_index, multipliers
 from edgecomp.lowering.integer_group import Group, integer_node
 from edgecomp.lowering.integer_moves import on_own_grid
-from edgecomp.lowering.integer_ops import as_image, four, int8_weights, two, weighted
+from edgecomp.lowering.integer_ops import as_image, four, integer_weights, two, weighted
 
 
 def conv_transpose(group: Group) -> list[ir.Node] | None:
-    """1-d or 2-d transposed convolution with constant int8 weights; None where that is not so."""
+    """1-d or 2-d transposed convolution with constant weights; None where that is not so."""
     node, attributes = group.node, group.node.attributes
-    weights = int8_weights(node)
+    weights = integer_weights(node)
     if weights is None:
         return None
     content, quantization = weights
@@ -55,20 +55,18 @@ def conv_transpose(group: Group) -> list[ir.Node] | None:
     return as_image(group, x, build) if sequence else [build(x)]
 
 
-def _filters(
-    content: npt.NDArray[np.int8], groups: int, dilations: list[int]
-) -> npt.NDArray[np.int8]:
+def _filters(content: npt.NDArray[Any], groups: int, dilations: list[int]) -> npt.NDArray[Any]:
     """ONNX's [C, O/group, KH, KW] as [O, KH, KW, C/group], the gaps of a dilation filled with 0."""
     channels, per_group, height, width = content.shape
     split = content.reshape(groups, channels // groups, per_group, height, width)
     own = split.transpose(0, 2, 3, 4, 1).reshape(groups * per_group, height, width, -1)
     rows, columns = (height - 1) * dilations[0] + 1, (width - 1) * dilations[1] + 1
-    spread = np.zeros((own.shape[0], rows, columns, own.shape[3]), np.int8)
+    spread = np.zeros((own.shape[0], rows, columns, own.shape[3]), content.dtype)
     spread[:, :: dilations[0], :: dilations[1]] = own
     return spread
 
 
-def _whole_strides(filters: npt.NDArray[np.int8], strides: list[int]) -> npt.NDArray[np.int8]:
+def _whole_strides(filters: npt.NDArray[Any], strides: list[int]) -> npt.NDArray[Any]:
     """`filters` with zeros after the last row and column, up to a multiple of the stride."""
     missing = [-filters.shape[1 + i] % strides[i] for i in range(2)]
     return np.pad(filters, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))

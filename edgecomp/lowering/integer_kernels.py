@@ -47,31 +47,44 @@ def _conv_shape(node: ir.Node, filters: int, kernel: tuple[int, int]) -> conv.Co
     )
 
 
+def _weights_type(node: ir.Node) -> str:
+    value = node.inputs[1]
+    assert value is not None, "a weighted node has weights"
+    return dtype_of(value)
+
+
 def _conv(node: ir.Node) -> Lowered:
     weights = input_shape(node, 1)
     shape = _conv_shape(node, weights[0], (weights[1], weights[2]))
     macs = int(np.prod(output_shape(node))) * int(np.prod(weights[1:]))
-    zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
-    work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None
-    return Lowered(conv.conv2d(shape, zero_point, rescale), "conv2d", macs, work=work)
+    zero_point = int_of(node, "input_zero_point")
+    rescale, kind = rescale_of(node), _weights_type(node)
+    work = conv.ConvWork(shape, zero_point, rescale) if _is_narrow(rescale, kind) else None
+    return Lowered(conv.conv2d(shape, zero_point, rescale, kind), "conv2d", macs, work=work)
+
+
+def _is_narrow(rescale: conv.Rescale, weights: str) -> bool:
+    """Whether targets that bring kernels of their own know these types."""
+    return rescale.element == "int8" and weights == "int8"
 
 
 def _depthwise(node: ir.Node) -> Lowered:
     height, width, channels = input_shape(node, 1)
     shape = _conv_shape(node, channels, (height, width))
     macs = int(np.prod(output_shape(node))) * height * width
-    zero_point, rescale = int_of(node, "input_zero_point"), rescale_of(node)
-    work = conv.ConvWork(shape, zero_point, rescale) if rescale.element == "int8" else None
-    func = conv.depthwise_conv2d(shape, zero_point, rescale)
+    zero_point = int_of(node, "input_zero_point")
+    rescale, kind = rescale_of(node), _weights_type(node)
+    work = conv.ConvWork(shape, zero_point, rescale) if _is_narrow(rescale, kind) else None
+    func = conv.depthwise_conv2d(shape, zero_point, rescale, kind)
     return Lowered(func, "depthwise_conv2d", macs, work=work)
 
 
 def _dense(node: ir.Node) -> Lowered:
     units, depth = input_shape(node, 1)
     rows = int(np.prod(input_shape(node)[:-1]))
-    rescale = rescale_of(node)
-    work = conv.DenseWork(rows, depth, units, rescale) if rescale.element == "int8" else None
-    func = conv.dense(rows, depth, units, rescale)
+    rescale, kind = rescale_of(node), _weights_type(node)
+    work = conv.DenseWork(rows, depth, units, rescale) if _is_narrow(rescale, kind) else None
+    func = conv.dense(rows, depth, units, rescale, kind)
     return Lowered(func, "dense", rows * depth * units, work=work)
 
 
@@ -182,7 +195,7 @@ def _conv_transpose(node: ir.Node) -> Lowered:
     )
     macs = int(np.prod(out)) * int(np.prod(shape.taps)) * weights[3]
     func = transpose_conv.conv2d_transpose(
-        shape, int_of(node, "input_zero_point"), rescale_of(node)
+        shape, int_of(node, "input_zero_point"), rescale_of(node), _weights_type(node)
     )
     return Lowered(func, "conv_transpose", macs)
 

@@ -17,9 +17,10 @@ from edgecomp.graph.long_bias import constant_bias
 from edgecomp.graph.qdq import Quantization, quantized_constant
 from edgecomp.graph.values import constant_input, constant_of, input_at, shape_of
 from edgecomp.lowering import multipliers
-from edgecomp.lowering.fixed_point import Multiplier
+from edgecomp.lowering.fixed_point import LIMITS, Multiplier
 from edgecomp.lowering.integer_group import (
     Group,
+    Operand,
     add_constant,
     full_rank,
     integer_node,
@@ -31,7 +32,7 @@ from edgecomp.lowering.tables import lookup_table
 
 def weighted(
     group: Group,
-    weights: npt.NDArray[np.int8],
+    weights: npt.NDArray[Any],
     scales: npt.NDArray[np.float32],
     factors: Sequence[Multiplier],
     fold: bool = True,
@@ -40,7 +41,8 @@ def weighted(
 
     With `fold` the input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) +
     (b - z sum(w)).
-    None when a bias does not fit 32 bits, or 48 beside int16 activations.
+    None when a bias does not fit 32 bits, or 48 beside int16 activations, or when sums of products
+    with int16 weights may not.
     """
     node, channels = group.node, weights.shape[0]
     product = group.operands[0].scale * scales.astype(np.float32)
@@ -50,6 +52,8 @@ def weighted(
     wide = group.result.dtype == "int16"
     limit = 2**47 if wide else 2**31 - 1
     if np.abs(folded).max(initial=0) > limit or np.abs(bias).max(initial=0) > limit:
+        return None
+    if weights.dtype != np.int8 and _largest_sum(weights, folded, group.operands[0]) > limit:
         return None
     kind = np.int64 if wide else np.int32
     name = node.name or node.op_type
@@ -71,6 +75,14 @@ def weighted(
     return values, attributes
 
 
+def _largest_sum(weights: npt.NDArray[Any], bias: npt.NDArray[np.int64], source: Operand) -> int:
+    """The largest size a sum can have, with a border of zero points or without."""
+    low, high = LIMITS[source.quantization.dtype]
+    size = max(-low, high) + abs(source.zero_point)
+    sums = np.abs(weights.reshape(len(weights), -1).astype(np.int64)).sum(axis=1)
+    return int((sums * size + np.abs(bias)).max(initial=0))
+
+
 def _integer_bias(
     node: ir.Node, channels: int, product: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.int64]:
@@ -88,18 +100,18 @@ def _integer_bias(
     return np.broadcast_to(steps.astype(np.int64), (channels,)).copy()
 
 
-def int8_weights(node: ir.Node) -> tuple[npt.NDArray[np.int8], Quantization] | None:
-    """Constant int8 weights with zero point 0, and their scales; None where they are others."""
+def integer_weights(node: ir.Node) -> tuple[npt.NDArray[Any], Quantization] | None:
+    """Constant int8 or int16 weights with zero point 0, and their scales; else None."""
     quantized = quantized_constant(node.inputs[1])
-    if quantized is None or quantized[1].dtype != "int8" or quantized[1].zero_point.any():
+    if quantized is None or quantized[1].dtype not in LIMITS or quantized[1].zero_point.any():
         return None
     return quantized[0], quantized[1]
 
 
 def conv(group: Group) -> list[ir.Node] | None:
-    """1-d or 2-d convolution with constant int8 weights; None where that is not so."""
+    """1-d or 2-d convolution with constant integer weights; None where that is not so."""
     node = group.node
-    weights = int8_weights(node)
+    weights = integer_weights(node)
     if weights is None or weights[1].axis not in (None, 0):
         return None
     content, quantization = weights
@@ -160,9 +172,9 @@ def four(pads: Sequence[int]) -> list[int]:
 
 
 def dense(group: Group) -> list[ir.Node] | None:
-    """Gemm or MatMul with a constant int8 matrix; None where that is not so."""
+    """Gemm or MatMul with a constant integer matrix; None where that is not so."""
     node = group.node
-    weights = int8_weights(node)
+    weights = integer_weights(node)
     attributes = node.attributes
     if attributes.get_float("alpha", 1.0) != 1.0 or attributes.get_float("beta", 1.0) != 1.0:
         return None

@@ -61,8 +61,12 @@ def divide(group: Group) -> list[ir.Node] | None:
 def squared_difference(group: Group) -> list[ir.Node]:
     """(a - b)^2."""
     left, right = group.operands
+    wide = group.result.dtype == "int16"
     factors = multipliers.squared_difference_multipliers(
-        left.scale, right.scale, group.result.scale
+        left.scale,
+        right.scale,
+        group.result.scale,
+        0 if wide else multipliers.SQUARED_DIFFERENCE_LEFT_SHIFT,
     )
     return _pair(group, "SquaredDifference", factors.inputs, factors.output)
 

@@ -127,7 +127,7 @@ def _squared_difference(graph: ir.Graph, node: ir.Node) -> None:
     producer = None if difference is None else difference.producer()
     if producer is None or producer.op_type != "Sub" or not _squares(node):
         return
-    dequantized = all(is_int8(dequantization_of(value)) for value in producer.inputs)
+    dequantized = all(is_activation(dequantization_of(value)) for value in producer.inputs)
     if dequantized and _only_reader_quantizes(node.outputs[0]):
         _fuse(graph, node, "SquaredDifference", list(producer.inputs))
 

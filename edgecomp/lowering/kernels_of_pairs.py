@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from edgecomp.graph.values import dtype_of
 from edgecomp.lowering.kernels import comparison
 from edgecomp.lowering.kernels.matmul import batch_matmul
 from edgecomp.lowering.lowered import (
@@ -60,13 +61,10 @@ def _squared_difference(node: ir.Node) -> Lowered:
 
 def _parametric_relu(node: ir.Node) -> Lowered:
     scales = binary_scales(node)
+    slope = node.inputs[1]
+    assert slope is not None
     func = comparison.parametric_relu(
-        input_shape(node),
-        input_shape(node, 1),
-        scales.zero_points,
-        scales.inputs[0],
-        scales.output,
-        scales.zero_point,
+        input_shape(node), input_shape(node, 1), scales, dtype_of(slope)
     )
     return Lowered(func, "elementwise")
 

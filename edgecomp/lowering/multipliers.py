@@ -23,7 +23,7 @@ Scale = float | np.float32 | npt.NDArray[np.float32]
 ADD_LEFT_SHIFT = 20
 # The same of int16 inputs.
 WIDE_ADD_LEFT_SHIFT = 15
-# The same for a difference that is squared.
+# The same for a difference of int8 that is squared; int16 has none.
 SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
@@ -83,10 +83,12 @@ def div_multiplier(left: Scale, right: Scale, result: Scale) -> Multiplier:
     return quantize_multiplier(float(_single(left) / (_single(right) * _single(result))))
 
 
-def squared_difference_multipliers(left: Scale, right: Scale, result: Scale) -> SumMultipliers:
+def squared_difference_multipliers(
+    left: Scale, right: Scale, result: Scale, left_shift: int = SQUARED_DIFFERENCE_LEFT_SHIFT
+) -> SumMultipliers:
     """Of a squared difference: as an addition, with the common scale squared."""
     twice_largest = 2 * max(_double(left), _double(right))
-    extra = 1 << (2 * SQUARED_DIFFERENCE_LEFT_SHIFT)
+    extra = 1 << (2 * left_shift)
     return SumMultipliers(
         inputs=(
             quantize_multiplier(_double(left) / twice_largest),

@@ -45,7 +45,7 @@ def interpolation_table(
         drawn = _rounded((values[1:] + rounded[:-1]) / 2)
         last = _rounded(function(high.reshape(1)) * inverse)
         entries = np.append(rounded[:-1] - _rounded((drawn - middle) / 2), last)
-    return np.clip(entries, _LEAST, _LARGEST).astype(np.int16)
+    return np.clip(entries + np.float32(result[1]), _LEAST, _LARGEST).astype(np.int16)
 
 
 def _ends(grid: tuple[float, int]) -> tuple[np.float32, np.float32]:

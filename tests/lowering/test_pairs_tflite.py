@@ -84,8 +84,10 @@ def _pair_kernel(
         constants = BinaryScales(zero_points, both.inputs, both.output, result[1], -128, 127)
         return comparison.squared_difference(*shapes, constants)
     if name == "PRELU":
-        factors = multipliers.prelu_multipliers(left[0], right[0], result[0])
-        return comparison.parametric_relu(*shapes, zero_points, *factors, result[1])
+        identity, product = multipliers.prelu_multipliers(left[0], right[0], result[0])
+        inputs = identity, Multiplier(0, 0)
+        constants = BinaryScales(zero_points, inputs, product, result[1], -128, 127)
+        return comparison.parametric_relu(*shapes, constants)
     return comparison.extreme(*shapes, name == "MAXIMUM")
 
 

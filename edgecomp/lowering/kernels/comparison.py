@@ -7,13 +7,12 @@ from typing import Any
 from tvm import te, tirx
 
 from edgecomp.lowering.fixed_point import Multiplier
-from edgecomp.lowering.kernels.common import broadcast_shape, scaled, to_element, widened
+from edgecomp.lowering.kernels.common import SUM_TYPES, broadcast_shape, scaled, widened
 from edgecomp.lowering.kernels.elementwise import BinaryScales
+from edgecomp.lowering.multipliers import SQUARED_DIFFERENCE_LEFT_SHIFT
 
 # Head-room the inputs of a comparison are given before they are brought to a common scale.
 COMPARISON_LEFT_SHIFT = 8
-# The same of a difference that is squared: 255^2 * 2^14 fits 32 bits.
-SQUARED_DIFFERENCE_LEFT_SHIFT = 7
 
 
 def _operands(a: tuple[int, ...], b: tuple[int, ...], element: str = "int8") -> tuple[Any, Any]:
@@ -62,10 +61,12 @@ def compare(
 
 def squared_difference(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> Any:
     """a, b -> out = (a - b)^2, with broadcasting."""
-    x, y = _operands(a, b)
+    x, y = _operands(a, b, scales.element)
+    # 255^2 * 2^14 fits 32 bits, and so does 65535^2 / 4
+    left_shift = SQUARED_DIFFERENCE_LEFT_SHIFT if scales.element == "int8" else 0
 
     def term(value: Any, operand: int) -> Any:
-        shifted = (value - scales.zero_points[operand]) * (1 << SQUARED_DIFFERENCE_LEFT_SHIFT)
+        shifted = (value - scales.zero_points[operand]) * (1 << left_shift)
         return scaled(shifted, scales.inputs[operand])
 
     def element(*index: Any) -> Any:
@@ -97,19 +98,20 @@ def divide(a: tuple[int, ...], b: tuple[int, ...], scales: BinaryScales) -> Any:
 def parametric_relu(
     a: tuple[int, ...],
     slope: tuple[int, ...],
-    zero_points: tuple[int, int],
-    identity: Multiplier,
-    product: Multiplier,
-    zero_point: int,
+    scales: BinaryScales,
+    slope_dtype: str = "int8",
 ) -> Any:
     """x, slope -> out: x where it is not negative, else x * slope, with broadcasting."""
-    x, alpha = _operands(a, slope)
+    x = te.placeholder(a, scales.element, name="x")
+    alpha = te.placeholder(slope, slope_dtype, name="y")
+    # two int16 without their zero points may have 17 bits each
+    wide = SUM_TYPES[slope_dtype]
 
     def element(*index: Any) -> Any:
-        value = widened(x, index) - zero_points[0]
-        steep = value * (widened(alpha, index) - zero_points[1])
-        picked = tirx.Select(value >= 0, scaled(value, identity), scaled(steep, product))
-        return to_element(picked, zero_point)
+        value = widened(x, index) - scales.zero_points[0]
+        slope = widened(alpha, index) - scales.zero_points[1]
+        steep = scaled(value.astype(wide) * slope.astype(wide), scales.output)
+        return scales.placed(tirx.Select(value >= 0, scaled(value, scales.inputs[0]), steep))
 
     out = te.compute(broadcast_shape(a, slope), element, name="out")
     return te.create_prim_func([x, alpha, out])

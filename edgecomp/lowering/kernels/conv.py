@@ -1,6 +1,7 @@
-"""Convolution and dense layers of int8 weights: sums, per-channel fixed-point rescaling.
+"""Convolution and dense layers: sums, per-channel fixed-point rescaling.
 
-Activations are int8, with 32-bit sums and biases, or int16, with 64-bit ones.
+Activations are int8, with 32-bit sums and biases, or int16, with 64-bit ones. Weights are int8;
+int16 where a model has such.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def channel_constants(channels: int, bias: str = "int32") -> tuple[Any, Any, Any
     )
 
 
-def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
+def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale, weights: str = "int8") -> Any:
     """x[N,H,W,C], w[O,KH,KW,C/group], bias[O], multiplier[O], shift[O] -> out[N,OH,OW,O].
 
     The input's zero point is in the bias already; the border holds the zero point.
@@ -117,7 +118,7 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
     x = te.placeholder(shape.x, rescale.element, name="x")
     in_group = shape.x[3] // shape.group
     out_group = shape.out_channels // shape.group
-    w = te.placeholder((shape.out_channels, *shape.kernel, in_group), "int8", name="w")
+    w = te.placeholder((shape.out_channels, *shape.kernel, in_group), weights, name="w")
     bias, multiplier, shift = channel_constants(shape.out_channels, rescale.sum_type)
     source = padded(x, shape.pads, input_zero_point)
     kh = te.reduce_axis((0, shape.kernel[0]), "kh")
@@ -139,10 +140,12 @@ def conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
     return te.create_prim_func([x, w, bias, multiplier, shift, out])
 
 
-def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) -> Any:
+def depthwise_conv2d(
+    shape: ConvShape, input_zero_point: int, rescale: Rescale, weights: str = "int8"
+) -> Any:
     """x[N,H,W,C], w[KH,KW,O], bias[O], multiplier[O], shift[O] -> out[N,OH,OW,O], O = C * m."""
     x = te.placeholder(shape.x, rescale.element, name="x")
-    w = te.placeholder((*shape.kernel, shape.out_channels), "int8", name="w")
+    w = te.placeholder((*shape.kernel, shape.out_channels), weights, name="w")
     bias, multiplier, shift = channel_constants(shape.out_channels, rescale.sum_type)
     times = shape.out_channels // shape.x[3]
     source = padded(x, shape.pads, input_zero_point)
@@ -162,10 +165,10 @@ def depthwise_conv2d(shape: ConvShape, input_zero_point: int, rescale: Rescale) 
     return te.create_prim_func([x, w, bias, multiplier, shift, out])
 
 
-def dense(rows: int, depth: int, units: int, rescale: Rescale) -> Any:
+def dense(rows: int, depth: int, units: int, rescale: Rescale, weights: str = "int8") -> Any:
     """x[M,K], w[O,K], bias[O], multiplier[O], shift[O] -> out[M,O]."""
     x = te.placeholder((rows, depth), rescale.element, name="x")
-    w = te.placeholder((units, depth), "int8", name="w")
+    w = te.placeholder((units, depth), weights, name="w")
     bias, multiplier, shift = channel_constants(units, rescale.sum_type)
     k = te.reduce_axis((0, depth), "k")
 

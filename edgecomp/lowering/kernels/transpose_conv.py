@@ -45,7 +45,9 @@ class TransposeConvShape:
         return before[0], before[1], max(0, last[0]), max(0, last[1])
 
 
-def conv2d_transpose(shape: TransposeConvShape, input_zero_point: int, rescale: Rescale) -> Any:
+def conv2d_transpose(
+    shape: TransposeConvShape, input_zero_point: int, rescale: Rescale, weights: str = "int8"
+) -> Any:
     """x[N,H,W,C], w[O,KH,KW,C/group], bias[O], multiplier[O], shift[O] -> out[N,OH,OW,O].
 
     The zero point is not in the bias: which taps an output element sums depends on its place.
@@ -53,7 +55,7 @@ def conv2d_transpose(shape: TransposeConvShape, input_zero_point: int, rescale: 
     x = te.placeholder(shape.x, rescale.element, name="x")
     channels = shape.out[2]
     in_group, out_group = shape.x[3] // shape.group, channels // shape.group
-    w = te.placeholder((channels, *shape.kernel, in_group), "int8", name="w")
+    w = te.placeholder((channels, *shape.kernel, in_group), weights, name="w")
     bias, multiplier, shift = channel_constants(channels, rescale.sum_type)
     border = shape.border()
     source = padded(x, border, input_zero_point)
