@@ -17,7 +17,6 @@ from edgecomp.importers.batchnorm import BATCH_NORM_SCALE
 from edgecomp.model import Model
 from edgecomp.passes.context import Context
 from edgecomp.reference import Executor
-from edgecomp.training.settings import Loss
 
 Scores = npt.NDArray[np.float64]
 
@@ -162,8 +161,8 @@ def _gradients(kind: str) -> Criterion:
             str(layer.value.name): 1 if layer.node.op_type in ("Conv", "ConvTranspose") else -1
             for layer in layers
         }
-        loss: Loss = "labels" if batch.labels is not None else "logits"
-        found = gradients.channel_gradients(model, batch, axes, loss, asked.context.original)
+        labelled = batch.labels is not None
+        found = gradients.channel_gradients(model, batch, axes, "labels" if labelled else "outputs")
         reduce = gradients.taylor if kind == "taylor" else gradients.fisher
         return [reduce(found[str(layer.value.name)]) for layer in layers]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from edgecomp.model import Model
 from edgecomp.training.answers import class_scores
 from edgecomp.training.determinism import deterministic
 from edgecomp.training.executor import Network, batch_tensors
-from edgecomp.training.objective import Labels, Objective, check_labels, make_objective
+from edgecomp.training.objective import Directions, Labels, Objective, check_labels, make_objective
 from edgecomp.training.settings import Loss
 from edgecomp.training_data import Batch
 
@@ -65,15 +65,16 @@ def channel_gradients(
     model: Model,
     batch: Batch,
     axes: Mapping[str, int],
-    loss: Loss = "labels",
-    original: Model | None = None,
+    loss: Literal["labels", "outputs"] = "labels",
     threads: int = 2,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """By how much each sample's loss grows with a factor on a channel, at the factor 1.
 
     Args:
-        model, batch, loss, original, threads: as in `gradients`.
+        model, batch, threads: as in `gradients`.
         axes: the channel axis of each value asked for, by the value's name in the graph.
+        loss: "labels" as in `gradients`; "outputs" is the sum of all outputs, each with a sign
+            drawn at random, so that squares average to the squared change of the outputs.
 
     Returns:
         [samples, channels] by name of the value; `taylor` and `fisher` make scores of them.
@@ -82,7 +83,7 @@ def channel_gradients(
         EdgecompError: as `gradients`; or the graph has no such value.
     """
     network = Network(model, keep_zeros="never")
-    objective = make_objective(model, original, loss)
+    objective = make_objective(model, None, loss) if loss == "labels" else Directions.of(model)
     parts: dict[str, list[Array]] = {name: [] for name in axes}
     with deterministic(threads):
         for inputs, labels in _chunks(model, batch, objective, network):

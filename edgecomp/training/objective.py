@@ -99,7 +99,40 @@ class Teacher:
         return terms * self.temperature**2
 
 
-Objective = Labels | Teacher
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """The sum of all outputs, each with a random sign: its squared slope is on average that of
+    the outputs (Hutchinson's estimator of a trace). It compares with nothing.
+
+    Attributes:
+        answers: of the model's outputs.
+        random: draws the signs.
+    """
+
+    answers: tuple[Answer, ...]
+    random: np.random.Generator
+
+    @classmethod
+    def of(cls, model: Model) -> Directions:
+        """Those of all outputs that hold floats."""
+        return cls(answers_of(model), np.random.default_rng(0))
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Values of the graph that the sum is made of."""
+        return tuple(answer.value for answer in self.answers)
+
+    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+        """The sum for each sample; see `Labels.losses`. Every call draws other signs."""
+        total = torch.zeros(())
+        for answer in self.answers:
+            value = values[answer.value].flatten(1)
+            signs = self.random.integers(0, 2, size=tuple(value.shape)) * 2 - 1
+            total = total + (value * torch.from_numpy(signs).to(value.dtype)).sum(1)
+        return total
+
+
+Objective = Labels | Teacher | Directions
 
 
 def _error(student: Any, teacher: Any) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from edgecomp.graph.palette import is_palette
 from edgecomp.graph.params import parameters_of
-from edgecomp.graph.qdq import is_dequantize, quantization_of
-from edgecomp.graph.quantizable import OWN_DOMAIN
+from edgecomp.graph.qdq import Quantization, is_dequantize, quantization_of
 from edgecomp.graph.values import constant_of, elements_of
 
 Array = npt.NDArray[Any]
@@ -43,17 +43,17 @@ class Learned:
         name: of the initializer.
         start: the real numbers it holds, float32.
         keeps_zeros: whether what is exactly 0 stays 0.
-        integers: what the initializer holds where a DequantizeLinear reads it, else None.
-        scale: name of that DequantizeLinear's scale; empty for floats.
-        node: that DequantizeLinear.
+        integers: what the initializer holds where that is not floats, else None.
+        grid: the real numbers those integers stand for.
+        scale: name of the initializer with the scale; empty where the grid has one of its own.
     """
 
     name: str
     start: npt.NDArray[np.float32]
     keeps_zeros: bool
     integers: Array | None = None
+    grid: Quantization | None = None
     scale: str = ""
-    node: ir.Node | None = None
 
 
 def learned_constants(
@@ -83,9 +83,11 @@ def learned_constants(
 
 
 def _trained(node: ir.Node) -> tuple[ir.Value, ...]:
+    if is_palette(node) and node.inputs[1] is not None:
+        return (node.inputs[1],)
     if node.op_type in _NEVER_LEARNED:
         return ()
-    scalars = node.domain == OWN_DOMAIN or node.op_type in _SCALARS_ARE_LEARNED
+    scalars = node.op_type in _SCALARS_ARE_LEARNED
     return tuple(
         value
         for value in parameters_of(node)
@@ -95,29 +97,25 @@ def _trained(node: ir.Node) -> tuple[ir.Value, ...]:
 
 def _learned(value: ir.Value, reader: ir.Node, keep_zeros: KeepZeros) -> Learned | None:
     """None where nothing says what real numbers its integers stand for."""
-    content = constant_of(value)
+    content, name = constant_of(value), str(value.name)
     assert content is not None, "parameters are constants"
-    readers = [use.node for use in value.uses() if is_dequantize(use.node) and use.idx == 0]
-    if not readers:
-        if value.dtype is None or not value.dtype.is_floating_point():
-            return None
+    palette = is_palette(reader)
+    dequantized = reader.outputs[0] if palette else value
+    readers = [use.node for use in dequantized.uses() if is_dequantize(use.node) and use.idx == 0]
+    if value.dtype is not None and value.dtype.is_floating_point():
         real = np.array(content, np.float32)
-        palette = reader.domain == OWN_DOMAIN
-        return Learned(str(value.name), real, palette or _keeps(real, SPARSE, keep_zeros))
-    node = readers[0]
-    quantization, scale = quantization_of(node), node.inputs[1]
-    if quantization is None or scale is None:
+        return Learned(name, real, palette or _keeps(real, SPARSE, keep_zeros))
+    grid, scale = (quantization_of(readers[0]), readers[0].inputs[1]) if readers else (None, None)
+    if grid is None or scale is None:
         return None
-    real = quantization.dequantize(content)
+    if palette and not grid.per_tensor:
+        # a table is no part of the tensor that has the channels: any step serves as a unit
+        step = np.asarray(grid.scale.mean(), np.float32)
+        grid, scale = Quantization(step, np.zeros((), content.dtype), grid.dtype, None), None
+    real = grid.dequantize(content)
     narrow = value.dtype is not None and value.dtype.bitwidth <= 4
-    return Learned(
-        str(value.name),
-        real,
-        _keeps(real, SPARSE_NARROW if narrow else SPARSE, keep_zeros),
-        content,
-        str(scale.name),
-        node,
-    )
+    keeps = palette or _keeps(real, SPARSE_NARROW if narrow else SPARSE, keep_zeros)
+    return Learned(name, real, keeps, content, grid, str(scale.name) if scale is not None else "")
 
 
 def _keeps(content: Array, share: float, keep_zeros: KeepZeros) -> bool:

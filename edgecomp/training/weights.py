@@ -11,7 +11,6 @@ import numpy.typing as npt
 import onnx_ir as ir
 import torch
 
-from edgecomp.graph.qdq import quantization_of
 from edgecomp.training.operators.quantization import LIMITS, spread, to_integers
 from edgecomp.training.parameters import Learned
 
@@ -38,15 +37,13 @@ class _Grid:
     @classmethod
     def of(cls, learned: Learned) -> _Grid | None:
         """None for constants that are floats."""
-        if learned.integers is None or learned.node is None:
+        if learned.integers is None or learned.grid is None:
             return None
-        quantization = quantization_of(learned.node)
-        assert quantization is not None, "learned integers have constant scales"
         return cls(
             learned.scale,
-            torch.from_numpy(quantization.scale.copy()),
-            torch.from_numpy(quantization.zero_point.astype(np.float32)),
-            quantization.axis or 0,
+            torch.from_numpy(learned.grid.scale.copy()),
+            torch.from_numpy(learned.grid.zero_point.astype(np.float32)),
+            learned.grid.axis or 0,
             _limits(learned.integers),
         )
 

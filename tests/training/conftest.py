@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnx.parser
 import pytest
 from onnx import numpy_helper
@@ -17,25 +16,16 @@ from edgecomp.model import Model
 from edgecomp.training_data import Batch
 
 Array = npt.NDArray[Any]
-HEADER = '<ir_version: 10, opset_import: ["" : 21, "edgecomp" : 1]>'
-LOOK_UP = """
-<opset_import: ["" : 21], domain: "edgecomp">
-Palette (indices, table) => (weights) {
-    wide = Cast <to = 7> (indices)
-    weights = Gather <axis = 0> (table, wide)
-}
-"""
+HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
 
 
 @pytest.fixture
 def make_model() -> Callable[..., Model]:
-    """Imports a graph given as text and constants; `palette` adds the function of that name."""
+    """Imports a graph given as text and constants."""
 
-    def make(text: str, constants: Mapping[str, Array], palette: bool = False) -> Model:
+    def make(text: str, constants: Mapping[str, Array]) -> Model:
         proto = onnx.parser.parse_model(HEADER + text)
         proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
-        if palette:
-            proto.functions.append(onnx.parser.parse_function(LOOK_UP))
         return normalise(proto, {}, {}, "net")
 
     return make

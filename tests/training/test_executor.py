@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 import pytest
 import torch
 
 from edgecomp.errors import EdgecompError
+from edgecomp.graph.edit import add_constant
+from edgecomp.graph.palette import add_palette
 from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.reference import run_reference
@@ -141,27 +144,61 @@ def test_frozen_nodes_and_parts_of_formulas_are_not_learned(
     assert set(Network(model, frozen=["head_*"]).parameters) == {"w1"}
 
 
-PALETTE = """
-net (float[1,4] x) => (float[1,3] y) {
-    [look_up] w = edgecomp.Palette (indices, table)
-    [dense] y = MatMul (x, w)
-}
-"""
+@pytest.fixture
+def clustered(make_model: Callable[..., Model], floats: Floats, rng: np.random.Generator) -> Model:
+    """A product with weights [4, 3] of three values, one of which is 0."""
+    text = "net (float[1,4] x) => (float[1,3] y) { [dense] y = MatMul (x, w) }"
+    model = make_model(text, {"w": floats(4, 3)})
+    graph = model.graph.clone()
+    value = graph.graph.initializers.pop("w")
+    value.name = "dense"
+    table = np.array([0.0, -0.5, 0.7], np.float32)
+    made = add_palette(graph, "w", rng.integers(0, 3, size=(4, 3)), table)
+    for use in list(value.uses()):
+        use.node.replace_input_with(use.idx, made)
+    return model.with_graph(graph)
 
 
 def test_gradients_of_a_palette_are_summed_for_each_entry(
-    make_model: Callable[..., Model], floats: Floats, rng: np.random.Generator
+    clustered: Model, floats: Floats, content: Callable[[Model], dict[str, Array]]
 ) -> None:
-    indices = rng.integers(0, 3, size=(4, 3)).astype(np.uint8)
-    table = np.array([0.0, -0.5, 0.7], np.float32)
-    network = Network(make_model(PALETTE, {"indices": indices, "table": table}, palette=True))
+    network = Network(clustered)
     x = floats(6, 1, 4)
     network.run(batch_tensors({"x": x}))["y"].sum().backward()
+    indices = content(clustered)["w/indices"].astype(np.uint8)
     by_weight = np.repeat(x.sum(axis=(0, 1))[:, None], 3, axis=1)
     expected = [by_weight[indices == entry].sum() for entry in range(3)]
-    gradient = network.parameters["table"].grad.numpy()
+    gradient = network.parameters["w/table"].grad.numpy()
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(network.masks["table"].numpy(), [0, 1, 1])
+    np.testing.assert_array_equal(network.masks["w/table"].numpy(), [0, 1, 1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_palette_of_integers_is_learned_as_integers(
+    clustered: Model, content: Callable[[Model], dict[str, Array]], floats: Floats, channels: int
+) -> None:
+    graph = clustered.graph.clone()
+    table = graph.graph.initializers["w/table"]
+    table.const_value = ir.tensor(np.array([0, -50, 70], np.int8), name="w/table")
+    table.dtype = ir.DataType.INT8
+    (dense,) = [node for node in graph.graph if node.op_type == "MatMul"]
+    weights, steps = dense.inputs[1], np.full(channels, 0.01, np.float32)
+    weights.dtype = ir.DataType.INT8
+    scale = add_constant(graph.graph, "scale", steps if channels > 1 else steps.reshape(()))
+    real = ir.node("DequantizeLinear", [weights, scale], {"axis": 1})
+    real.outputs[0].name = "real"
+    graph.graph.insert_before(dense, real)
+    dense.replace_input_with(1, real.outputs[0])
+    model = clustered.with_graph(graph)
+
+    network = Network(model)
+    with torch.no_grad():
+        network.parameters["w/table"].add_(torch.tensor([0.0, 0.031, 0.019]))
+    trained = model.with_graph(network.written_back())
+    np.testing.assert_array_equal(content(trained)["w/table"], [0, -47, 72])
+    samples = floats(9, 1, 4)
+    found = network.run(batch_tensors({"x": samples}))["y"].detach().numpy()
+    np.testing.assert_allclose(found, run_reference(trained, [samples])[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

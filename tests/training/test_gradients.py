@@ -67,6 +67,19 @@ def test_the_scores_of_channels() -> None:
     np.testing.assert_allclose(fisher(channels), [2.5, 2])
 
 
+def test_without_labels_the_outputs_themselves_tell_which_channels_matter(
+    make_model: Callable[..., Model], floats: Callable[..., np.ndarray]
+) -> None:
+    text = "net (float[1,3] x) => (float[1,200] y) { a = MatMul (x, w1) y = MatMul (a, w2) }"
+    w2 = floats(4, 200) * np.array([[1], [2], [3], [4]], np.float32)
+    model = make_model(text, {"w1": floats(3, 4), "w2": w2})
+    batch = Batch({"x": floats(2000, 1, 3)}, None)
+    found = fisher(channel_gradients(model, batch, {"a": 1}, "outputs")["a"])
+    w1 = model.graph.graph.initializers["w1"].const_value.numpy()
+    activations = np.square(batch.inputs["x"][:, 0] @ w1).mean(axis=0)
+    np.testing.assert_allclose(found, activations * np.square(w2).sum(axis=1) / 2, rtol=0.3)
+
+
 def test_without_labels_the_model_is_right(
     small_net: Model, quarters: Callable[[int], Batch]
 ) -> None:
