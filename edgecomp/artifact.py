@@ -31,6 +31,7 @@ def make_manifest(
         memory=memory_of(source, build.stack_bytes),
         flash=build.flash,
         ops=op_records(program, source),
+        patches=program.patches,
         passes=program.passes,
         preprocess=preprocess,
         producer={name: version(name) for name in PRODUCERS},

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgecomp_runtime.manifest import BufferRecord, TensorSpec
+from edgecomp_runtime.manifest import BufferRecord, PatchRecord, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ class Program:
         kernels: by name.
         calls: in execution order.
         views: those of `tensors` that are part of another, by name.
+        patches: calls made in bands of rows.
         passes: specs of the passes applied to the model.
         headers: C headers the kernels need beside the compiler's own, text by file name; included
             in this order.
@@ -143,3 +144,4 @@ class Program:
     views: Mapping[str, View] = field(default_factory=dict)
     states: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    patches: tuple[PatchRecord, ...] = ()

@@ -24,6 +24,7 @@ from edgecomp.lowering.row_bands import (
     rows_read,
 )
 from edgecomp.program import Call, Kernel, Overlap, Program, Tensor, View
+from edgecomp_runtime.manifest import PatchRecord
 
 MOVE = "move_rows"
 """The schedule name of the calls that keep rows."""
@@ -90,6 +91,7 @@ def patched(program: Program, patches: Sequence[Patch]) -> Program:
         views=draft.views,
         kernels={n: k for n, k in {**program.kernels, **draft.kernels}.items() if n in used},
         calls=tuple(draft.calls),
+        patches=tuple(draft.patches),
     )
 
 
@@ -124,6 +126,7 @@ class _Draft:
     views: dict[str, View] = field(default_factory=dict)
     kernels: dict[str, Kernel] = field(default_factory=dict)
     known: dict[tuple[str, Any], str] = field(default_factory=dict)
+    patches: list[PatchRecord] = field(default_factory=list)
 
     def kernel(self, base: str, schedule_as: str, work: Any, overlaps: tuple[Overlap, ...]) -> str:
         """The name of the kernel for `work`, which is made once."""
@@ -174,6 +177,7 @@ class _Image:
 
 
 def _add_patch(draft: _Draft, patch: Patch) -> None:
+    start = len(draft.calls)
     calls = draft.program.calls[patch.first : patch.last + 1]
     works = [draft.program.kernels[call.kernel].work for call in calls]
     ends = _ends(calls, works, patch.rows)
@@ -183,6 +187,17 @@ def _add_patch(draft: _Draft, patch: Patch) -> None:
             rows = (end[band - 1] if band else 0, end[band])
             if rows[0] < rows[1]:
                 _add_call(draft, call, work, rows, images, band)
+    made = draft.calls[start:]
+    moved = [call for call in made if draft.kernels[call.kernel].schedule_as == MOVE]
+    draft.patches.append(
+        PatchRecord(
+            operators=tuple(call.name for call in calls),
+            rows=patch.rows,
+            bands=len(ends[-1]),
+            moved_bytes=sum(draft.tensors[call.operands[0]].bytes for call in moved),
+            extra_macs=sum(c.macs for c in made) - sum(c.macs for c in calls),
+        )
+    )
 
 
 def _ends(calls: Sequence[Call], works: Sequence[Any], step: int) -> list[list[int]]:

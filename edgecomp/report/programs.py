@@ -12,7 +12,7 @@ from edgecomp.commands.compress import Compressed
 from edgecomp.commands.inspect import PLACES, ArtifactInspection, Estimate, ModelInspection
 from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import bytes_text, count_text, shape_text
-from edgecomp_runtime.manifest import BufferRecord, Manifest, TensorSpec
+from edgecomp_runtime.manifest import BufferRecord, Manifest, PatchRecord, TensorSpec
 
 MAP_WIDTH = 40
 """Characters of the longest bar of a memory map."""
@@ -147,6 +147,7 @@ def _sizes(manifest: Manifest) -> Pairs:
             f"{count_text(memory.ram_bytes)} bytes: arena {count_text(memory.arena_bytes)}, "
             f"stack {count_text(memory.stack_bytes)}, state {count_text(memory.state_bytes)}",
         ),
+        *(("in bands", _patch_text(patch)) for patch in manifest.patches),
         ("MACs", count_text(manifest.macs)),
         ("processor", f"{manifest.machine.cpu} ({manifest.machine.isa})"),
         ("passes", ", ".join(manifest.passes) or "none"),
@@ -154,6 +155,19 @@ def _sizes(manifest: Manifest) -> Pairs:
     if manifest.preprocess:
         sizes.append(("preprocess", manifest.preprocess))
     return sizes
+
+
+def _patch_text(patch: PatchRecord) -> str:
+    first, last = patch.operators[0], patch.operators[-1]
+    which = (
+        first
+        if len(patch.operators) == 1
+        else f"{len(patch.operators)} operators, {first} to {last}"
+    )
+    return (
+        f"{which}: {patch.bands} bands of {patch.rows} rows, "
+        f"{count_text(patch.moved_bytes)} bytes moved, {count_text(patch.extra_macs)} extra MACs"
+    )
 
 
 def _op_table(manifest: Manifest) -> Table:

@@ -82,6 +82,25 @@ class BufferRecord:
 
 
 @dataclass(frozen=True)
+class PatchRecord:
+    """Operators made together, a band of rows at a time, so that images are never there as a whole.
+
+    Attributes:
+        operators: names of the nodes, in order.
+        rows: rows of the last one's output that a band makes.
+        bands: how many bands there are.
+        moved_bytes: of rows that are kept for the next band, which does not compute them again.
+        extra_macs: multiply-accumulate operations beyond those of the operators made one by one.
+    """
+
+    operators: tuple[str, ...]
+    rows: int
+    bands: int
+    moved_bytes: int
+    extra_macs: int
+
+
+@dataclass(frozen=True)
 class Memory:
     """Bytes of RAM the program needs. `ram_bytes` is all of it."""
 
@@ -135,6 +154,7 @@ class Manifest:
         inputs, outputs: signature of the compiled program, in the model's order.
         memory, flash: the numbers promised.
         ops: one record for each call, in order.
+        patches: operators made in bands of rows to save RAM.
         passes: specs of the passes applied, in order.
         preprocess: the spec given by `--preprocess`, or None.
         producer: versions of what made the artifact.
@@ -157,6 +177,7 @@ class Manifest:
     preprocess: str | None = None
     producer: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    patches: tuple[PatchRecord, ...] = ()
 
     @property
     def taken(self) -> tuple[TensorSpec, ...]:
@@ -196,6 +217,12 @@ def _tensor(values: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(**known)
 
 
+def _patch(values: Mapping[str, Any]) -> PatchRecord:
+    known = _only(PatchRecord, values)
+    known["operators"] = tuple(known["operators"])
+    return PatchRecord(**known)
+
+
 def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
     """The manifest that `Manifest.to_json` wrote.
 
@@ -225,6 +252,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
             outputs=tuple(_tensor(t) for t in known["outputs"]),
             ops=tuple(OpRecord(**_only(OpRecord, o)) for o in known["ops"]),
             passes=tuple(known.get("passes", ())),
+            patches=tuple(_patch(p) for p in known.get("patches", ())),
         )
         return Manifest(**known)
     except (KeyError, TypeError) as error:

@@ -36,6 +36,7 @@ def artifact_summary(manifest: Manifest) -> dict[str, Any]:
         "stack_bytes": memory.stack_bytes,
         "state_bytes": memory.state_bytes,
         "macs": manifest.macs,
+        "patches": [asdict(patch) for patch in manifest.patches],
         "passes": list(manifest.passes),
         "preprocess": manifest.preprocess,
         "producer": dict(manifest.producer),
