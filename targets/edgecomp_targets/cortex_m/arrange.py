@@ -19,6 +19,7 @@ from edgecomp_targets.cortex_m import (
     dsp_depthwise,
     dsp_mean,
     dsp_wide,
+    mve_add,
     mve_conv,
     mve_depthwise,
 )
@@ -44,7 +45,7 @@ MVE_RULES: Rules = {
     ("conv2d", ConvWork): mve_conv.conv,
     ("dense", DenseWork): mve_conv.dense,
     ("depthwise_conv2d", ConvWork): mve_depthwise.depthwise,
-    ("elementwise", AddWork): dsp_add.mve_add,
+    ("elementwise", AddWork): mve_add.add,
 }
 
 MVE_FALLBACKS: Rules = {

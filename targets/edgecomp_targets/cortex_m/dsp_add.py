@@ -15,23 +15,13 @@ HALF = (1 << 30, 0)
 
 def add(work: AddWork) -> Replacement | None:
     """An addition by `ec_dsp_add`; None as for `sum_geometry`."""
-    return _replacement(work, "dsp")
-
-
-def mve_add(work: AddWork) -> Replacement | None:
-    """An addition by `ec_mve_add`, for cores with Helium; None as for `sum_geometry`."""
-    return _replacement(work, "mve")
-
-
-def _replacement(work: AddWork, kind: str) -> Replacement | None:
     found = sum_geometry(work)
     if found is None:
         return None
     inputs, fields = found
-    name = f"ec_{kind}_add"
-    header = f"edgecomp_{kind}_add.h"
     constants = {"geometry": geometry(fields)}
-    return Replacement(name, header, inputs, constants, overlaps=(Overlap(0, 0), Overlap(1, 0)))
+    both = (Overlap(0, 0), Overlap(1, 0))
+    return Replacement("ec_dsp_add", "edgecomp_dsp_add.h", inputs, constants, overlaps=both)
 
 
 def sum_geometry(work: AddWork) -> tuple[tuple[int, int], dict[str, int]] | None:

@@ -17,7 +17,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp_wide.h": ("edgecomp_dsp.h",),
     "edgecomp_dsp_mean.h": ("edgecomp_dsp.h",),
     "edgecomp_mve.h": ("edgecomp_common.h",),
-    "edgecomp_mve_add.h": ("edgecomp_dsp_add.h", "edgecomp_mve.h"),
+    "edgecomp_mve_add.h": ("edgecomp_mve.h",),
     "edgecomp_mve_conv.h": ("edgecomp_mve_matrix.h",),
     "edgecomp_mve_matrix.h": ("edgecomp_mve.h",),
     "edgecomp_mve_depthwise.h": ("edgecomp_mve.h",),

@@ -103,7 +103,7 @@ def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.N
     for first, following in zip(firsts, [*firsts[1:], firsts[-1]], strict=True):
         block = np.minimum(np.arange(first, first + FILTERS_AT_ONCE), filters - 1)
         bias, multiplier, shift = (array[block].astype(np.int32) for array in constants)
-        words += [bias, bias]
+        words += [bias] if patch.alone else [bias, bias]
         for part, way in enumerate(ways):
             mixed = np.ascontiguousarray(parts[block, part].transpose(1, 0, 2))
             words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 from edgecomp.lowering.kernels.conv import (
     ConvShape,
     ConvWork,
@@ -18,6 +19,7 @@ from edgecomp.lowering.kernels.conv import (
     dense,
     depthwise_conv2d,
 )
+from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
 from edgecomp_targets.cortex_m import mve_conv, mve_depthwise
 from edgecomp_targets.cortex_m.mve_stream import CLAMPED, ONE, SEGMENTS, WHOLE, patch_of
 
@@ -65,6 +67,14 @@ DENSE = {
     "rows": ((3, 100, 6), RELU),
 }
 
+# Elements, which operand has the larger scale, zero point, low, high.
+ADDITIONS = {
+    "groups": (1024, 0, -128, -128, 127),
+    "groups and a rest, the sign matters": (1031, 1, 3, -128, 127),
+    "a narrow range": (1100, 1, -5, -90, 70),
+    "no table": (37, 0, 9, -128, 127),
+}
+
 
 def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
     """Bias, multiplier and shift; sums come near the outputs' range, and one shift is 0."""
@@ -105,6 +115,23 @@ def _dense(layer: Any, rng: np.random.Generator, row: Any) -> Any:
     return layer(func, "dense", work, [_int8(rng, rows, depth)], operands, (rows, units))
 
 
+def _addition(layer: Any, rng: np.random.Generator, row: Any) -> Any:
+    count, half, zero_point, low, high = row
+    inputs = [Multiplier(1 << 30, 0), quantize_multiplier(0.3)]
+    scales = BinaryScales(
+        (int(rng.integers(-128, 128)), int(rng.integers(-128, 128))),
+        (inputs[half], inputs[1 - half]),
+        quantize_multiplier(1.3 * 2.0**-19),
+        zero_point,
+        low,
+        high,
+    )
+    shape = (count,)
+    work = AddWork(shape, shape, scales, False)
+    data = [_int8(rng, *shape), _int8(rng, *shape)]
+    return layer(add(shape, shape, scales, False), "elementwise", work, data, (), shape)
+
+
 @pytest.fixture
 def layers(layer_class: type[Any]) -> list[Any]:
     """Every row of the tables."""
@@ -114,11 +141,12 @@ def layers(layer_class: type[Any]) -> list[Any]:
         *(_convolution(layer_class, rng, row, False) for row in CONVOLUTIONS.values()),
         *(_convolution(layer_class, rng, row, True) for row in wide),
         *(_dense(layer_class, rng, row) for row in DENSE.values()),
+        *(_addition(layer_class, rng, row) for row in ADDITIONS.values()),
     ]
 
 
 def _expect_equal(have: Sequence[Array], want: Sequence[Array]) -> None:
-    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE]
+    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE, *ADDITIONS]
     for got, wanted, name in zip(have, want, names, strict=True):
         assert len(np.unique(wanted)) > 3, name
         np.testing.assert_array_equal(got, wanted, err_msg=name)
@@ -142,7 +170,7 @@ def test_the_tables_reach_every_form(layers: list[Any]) -> None:
         if layer.schedule_as in rules:
             made = rules[layer.schedule_as](layer.work, *layer.constants)
             found.add(int(made.constants["geometry"][FORM_FIELD]))
-        else:
+        elif layer.schedule_as == "depthwise_conv2d":
             assert mve_depthwise.depthwise(layer.work, *layer.constants) is not None
     whole = {8 * kind + vectors for kind in (CLAMPED, WHOLE) for vectors in (1, 2)}
     segments = {8 * SEGMENTS + vectors for vectors in (1, 3, 4, 6)}

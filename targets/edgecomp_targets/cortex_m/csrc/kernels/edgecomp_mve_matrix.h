@@ -1,10 +1,11 @@
 /* Products of pixels with filters: two pixels and four filters at a time, in 16-byte vectors.
  *
  * The filters come as one stream in the order of use, as `mve_stream.py` writes it. For each block of four
- * filters: the four biases, twice; for each vector of a patch, the 16 weights of each filter; the four
- * multipliers, the four shifts; and how far the next block's outputs are, 0 in the last block. A patch of
- * several rows is in segments, each followed by a word: twice how far the next one is, from the end of
- * this one, plus 1 in a block's last segment, from where the way leads back to the patch's beginning.
+ * filters: the four biases, twice unless there is one pixel only; for each vector of a patch, the 16 weights
+ * of each filter; the four multipliers, the four shifts; and how far the next block's outputs are, 0 in the
+ * last block. A patch of several rows is in segments, each followed by a word: twice how far the next one
+ * is, from the end of this one, plus 1 in a block's last segment, from where the way leads back to the
+ * patch's beginning.
  */
 #ifndef EDGECOMP_MVE_MATRIX_H
 #define EDGECOMP_MVE_MATRIX_H
@@ -77,7 +78,7 @@ typedef struct {
   "add %[p], %[p], %[way]\n\tadd %[q], %[q], %[way]\n\tbcc 2b\n\t"
 /* One pixel's sums of any number of vectors, twice. */
 #define EC_MVE_ONE_PIXEL                                                                 \
-  __asm__ volatile("1:\n\t" EC_MVE_BIAS "dls lr, %[n]\n2:\n\t"                          \
+  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6}\n\tdls lr, %[n]\n2:\n\t"                          \
                    "vldrb.u8 q0, [%[p]], #16\n\t"                                        \
                    "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\t"              \
                    "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\t"              \
@@ -162,7 +163,7 @@ EC_INLINE void ec_mve_filters(const int8_t *p, const ec_mve_job *j, int8_t *y) {
   for (int8_t *to = y; next; to += next) {
     int32_t sums[4], way = 1;
     ec_copy(sums, w, sizeof sums);
-    w += 2 * sizeof sums;
+    w += j->form >> 3 == EC_MVE_ONE ? sizeof sums : 2 * sizeof sums;
     do {
       ec_mve_products(p, w, vectors, sums);
       w += 64 * vectors;
