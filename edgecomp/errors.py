@@ -14,15 +14,18 @@ class Reason:
         what: what is wrong, a clause without a full stop.
         where: the name in the user's file (node, tensor, option, path); empty if there is none.
         fix: what to do about it, an imperative clause; empty if nothing can be done.
+        details: lines that follow the sentence: a table, where one number is made of many.
     """
 
     what: str
     where: str = ""
     fix: str = ""
+    details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{sentence}; {self.fix}" if self.fix else sentence
+        sentence = f"{sentence}; {self.fix}" if self.fix else sentence
+        return "\n".join((sentence, *self.details))
 
 
 class EdgecompError(Exception):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from edgecomp.budget import check_budget, peak_buffers
+from edgecomp.budget import bytes_at, check_budget
 from edgecomp.device import Device, DeviceMemory, Power, Quantity, Timing
 from edgecomp_runtime.manifest import BufferRecord, Flash, Memory, OpRecord
 
@@ -46,19 +44,30 @@ def test_both_memories_exceeded_give_two_reasons_with_the_largest_contributors()
     of_flash, of_ram = (str(r) for r in check_budget(a_device(65_536, 8_192), flash, memory, OPS))
     assert "70,000 bytes of flash" in of_flash
     assert "has 65,536 bytes" in of_flash
-    assert "head (60,000), stem (100);" in of_flash
+    assert "4,464 too many" in of_flash
+    assert [line.split() for line in of_flash.splitlines()[2:]] == [
+        ["60,000", "head", "(Conv)"],
+        ["100", "stem", "(Conv)"],
+    ]
     assert "15,000 bytes of RAM" in of_ram
     assert "has 8,192 bytes" in of_ram
-    assert "features (9,000), pooled (5,000);" in of_ram
+    assert "6,808 too many" in of_ram
+    assert "--ram 8192" in of_ram
+    assert [line.strip() for line in of_ram.splitlines()[2:]] == [
+        "14,000  relu (Conv): features 9,000, pooled 5,000",
+        "12,000  stem (Conv): features 9,000, image 3,000",
+        "5,010  head (Conv): pooled 5,000, scores 10",
+    ]
 
 
 def test_the_limit_the_user_gives_is_checked_though_the_device_has_more() -> None:
     flash, memory = needs()
     (reason,) = check_budget(a_device(1e6, 1e6), flash, memory, OPS, ram_limit=10_000)
     assert str(reason).startswith("--ram: ")
-    assert "10,000 bytes are allowed" in str(reason)
+    assert "10,000 bytes are allowed: 5,000 too many; this is the least found" in str(reason)
 
 
-@pytest.mark.parametrize("buffers", [(), BUFFERS[:1]])
-def test_the_peak_of_few_buffers_is_all_of_them(buffers: tuple[BufferRecord, ...]) -> None:
-    assert peak_buffers(buffers) == buffers
+def test_bytes_that_buffers_share_count_once() -> None:
+    over = BufferRecord("sum", 2_000, 3_000, 0, 0)
+    assert bytes_at((*BUFFERS[:1], over), 0) == 5_000
+    assert bytes_at((), 0) == 0

@@ -39,11 +39,16 @@ class Answer:
 
     @property
     def sentences(self) -> list[str]:
-        """The sentences on standard error, without the program's name."""
+        """The sentences on standard error, without the program's name, each with its table."""
         assert "Traceback" not in self.err
-        lines = self.err.splitlines()
-        assert all(line.startswith("edgecomp: ") for line in lines)
-        return [line.removeprefix("edgecomp: ") for line in lines]
+        found: list[str] = []
+        for line in self.err.splitlines():
+            if found and line.startswith("  "):
+                found[-1] += f"\n{line}"
+            else:
+                assert line.startswith("edgecomp: ")
+                found.append(line.removeprefix("edgecomp: "))
+        return found
 
 
 @pytest.fixture
