@@ -1,4 +1,4 @@
-"""Kernels compiled for this machine."""
+"""Kernels and programs compiled for this machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgecomp.device import load_device
+from edgecomp.importers import load
 from edgecomp.lowering.codegen import KernelSource, generate_c
 from edgecomp.lowering.schedules import schedule_kernel
+from edgecomp.pipeline import compile_model
 from edgecomp.program import Kernel
 from edgecomp.toolchain import zig
+from edgecomp_runtime.artifact import open_artifact
+from edgecomp_runtime.session import Session
+from tests.together import together
 
 CSRC = Path(__file__).parents[2] / "edgecomp" / "lowering" / "csrc"
 
@@ -120,5 +126,31 @@ def expect_tflite(
             want = one.op.run(*one.inputs)
             got = kernel(*one.inputs, *one.constants)
             np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+    return expect
+
+
+@pytest.fixture
+def expect_program(tmp_path: Path) -> Callable[[Sequence[tuple[Any, Sequence[Array]]]], None]:
+    """`expect_program([(single-operator TFLite model, inputs), ...])`.
+
+    Compiled for this machine, every model runs in integers alone and gives TFLite's bits.
+    """
+
+    def expect(trials: Sequence[tuple[Any, Sequence[Array]]]) -> None:
+        models, inputs, wanted = {}, {}, {}
+        for i, (op, given) in enumerate(trials):
+            (tmp_path / "op.tflite").write_bytes(op.model())
+            models[f"{i} {op.name}"] = model = load(tmp_path / "op.tflite")
+            for spec, array in zip(model.inputs, given, strict=True):
+                inputs[f"{i} {op.name}/{spec.name}"] = array
+            wanted[f"{i} {op.name}/{model.outputs[0].name}"] = op.run(*given)
+        path = tmp_path / "program.edge"
+        manifest = compile_model(together(models), load_device("host"), path)
+        assert [op.name for op in manifest.ops if op.where == "float"] == []
+        with Session(open_artifact(path)) as session:
+            ((outputs, _),) = session.run_raw([inputs])
+        for spec, got in zip(manifest.outputs, outputs, strict=True):
+            np.testing.assert_array_equal(got, wanted[spec.name], err_msg=spec.name)
 
     return expect

@@ -40,7 +40,7 @@ _DILATED = (*_WINDOW, "DilationHFactor", "DilationWFactor")
 _FUSED = ("FusedActivationFunction",)
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "AddOptions": _FUSED,
+    "AddOptions": (*_FUSED, "PotScaleInt16"),
     "ArgMaxOptions": ("OutputType",),
     "ArgMinOptions": ("OutputType",),
     "BatchMatMulOptions": ("AdjX", "AdjY", "AsymmetricQuantizeInputs"),
@@ -78,7 +78,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         "ShrinkAxisMask",
         "Offset",
     ),
-    "SubOptions": _FUSED,
+    "SubOptions": (*_FUSED, "PotScaleInt16"),
     "SVDFOptions": ("Rank", *_FUSED, "AsymmetricQuantizeInputs"),
     "TransposeConvOptions": _WINDOW,
     "UnidirectionalSequenceLSTMOptions": (
