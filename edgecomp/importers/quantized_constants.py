@@ -73,6 +73,8 @@ def signed_weights(graph: ir.Graph, node: ir.Node) -> None:
         return
     if quantization.dtype not in NARROW | _RANGES.keys():
         return
+    if quantization.dtype == "int4" and not quantization.zero_point.any():
+        return  # it stays packed; lowering gives it a byte for each element
     zero_point = quantization.zero_point.astype(np.int64)
     if quantization.dtype in ("int8", "int16") and not zero_point.any():
         return

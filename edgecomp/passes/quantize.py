@@ -21,16 +21,21 @@ from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_observe import Observations, observe
-from edgecomp.passes.quantize_palettes import restore_palettes, without_palettes
+from edgecomp.passes.quantize_palettes import Indices, restore_palettes, without_palettes
 from edgecomp.passes.quantize_plan import Plan, make_plan
+from edgecomp.passes.quantize_reconstruct import reconstructed
 from edgecomp.passes.quantize_rewrite import write_quantization
 from edgecomp.passes.quantize_weights import (
+    INT4_LIMIT,
     QuantizedWeights,
     float_weights,
     quantize_weights,
     round_bias,
 )
 from edgecomp.passes.ranges import ESTIMATORS, Affine, affine
+
+LIMITS: Mapping[str, int] = {"int8": 127, "int4": INT4_LIMIT}
+"""The largest weight of each kind; the smallest is its negative."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Quantize(Pass):
     name: ClassVar[str] = "quantize"
     summary: ClassVar[str] = "int8 activations and per-channel int8 weights, from calibration data"
 
-    estimator: Literal["mse", "percentile", "minmax"] = option(
+    estimator: Literal["mse", "percentile", "minmax", "entropy"] = option(
         "mse", "how the range of an activation is found"
     )
     percentile: float = option(
@@ -50,6 +55,10 @@ class Quantize(Pass):
     per_channel: bool = option(True, "one scale for each output channel of the weights")
     bias_correction: bool = option(True, "let the bias make up for the mean error of the weights")
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay float")
+    weights: Literal["int8", "int4"] = option("int8", "what weights become")
+    rounding: Literal["nearest", "reconstruct"] = option(
+        "nearest", "of weights: to the nearest, or so that the outputs of layers change least"
+    )
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
@@ -59,10 +68,13 @@ class Quantize(Pass):
         seen = observe(model, plan, data, self.samples, context.progress)
         parameters = self._parameters(plan, seen)
         weights = self._weights(model.graph.graph, plan, parameters, seen)
-        graph = model.graph.clone()
-        integers = write_quantization(graph.graph, plan, parameters, weights)
-        restore_palettes(graph, integers, indices)
-        return model.with_graph(graph, str(self))
+        if self.rounding == "reconstruct":
+            # What layers read with int8 weights: near to what they read when all are reconstructed.
+            near = replace(self, weights="int8")._weights(model.graph.graph, plan, parameters, seen)
+            guide = _written(model, plan, parameters, near, {})
+            weights = reconstructed(model, guide, weights, data, self.samples, context.progress)
+        quantized = _written(model, plan, parameters, weights, indices)
+        return model.with_graph(quantized.graph, str(self))
 
     def _parameters(self, plan: Plan, seen: Observations) -> dict[str, Affine]:
         """Scale and zero point of each group, by the name of its first value."""
@@ -90,13 +102,26 @@ class Quantize(Pass):
             assert source is not None, "the rule demands an activation"
             exact = float_weights(node)
             scale = parameters[group_of[str(source.name)]].scale
-            rounded = quantize_weights(exact, scale, self.per_channel)
+            rounded = quantize_weights(exact, scale, self.per_channel, LIMITS[self.weights])
             if self.bias_correction and node.op_type != "MatMul":
                 shift = mean_shift(node, rounded.error(exact), seen.means[str(source.name)])
                 bias = -shift if exact.bias is None else exact.bias - shift
                 rounded = replace(rounded, bias=round_bias(bias, rounded.bias_scale))
             found[str(node.name)] = rounded
         return found
+
+
+def _written(
+    model: Model,
+    plan: Plan,
+    parameters: Mapping[str, Affine],
+    weights: Mapping[str, QuantizedWeights],
+    indices: Indices,
+) -> Model:
+    graph = model.graph.clone()
+    integers = write_quantization(graph.graph, plan, parameters, weights)
+    restore_palettes(graph, integers, indices)
+    return model.with_graph(graph)
 
 
 def mean_shift(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -14,7 +15,7 @@ from edgecomp.graph.qdq import DEQUANTIZE, QUANTIZE, quantized_source
 from edgecomp.graph.quantizable import RULES, Role, activation_inputs
 from edgecomp.graph.values import constant_of
 from edgecomp.passes.quantize_plan import Plan
-from edgecomp.passes.quantize_weights import QuantizedWeights
+from edgecomp.passes.quantize_weights import INT4_LIMIT, QuantizedWeights
 from edgecomp.passes.ranges import Q_MAX, Q_MIN, Affine
 
 
@@ -180,8 +181,10 @@ def _write_weights(writer: _Writer, node: ir.Node, quantized: QuantizedWeights) 
         node.attributes.pop(name, None)
     source = node.inputs[1]
     assert source is not None, "a weighted node has weights"
-    own = writer.parameters(str(source.name), quantized.scale, np.int8, quantized.axis)
-    weights = writer.dequantized_constant(str(source.name), quantized.weights, own, node)
+    dtype = np.int8 if quantized.limit > INT4_LIMIT else ml_dtypes.int4
+    own = writer.parameters(str(source.name), quantized.scale, dtype, quantized.axis)
+    content = quantized.weights.astype(dtype)
+    weights = writer.dequantized_constant(str(source.name), content, own, node)
     node.replace_input_with(1, weights)
     if quantized.bias is None:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ import onnx_ir as ir
 from edgecomp.graph.quantizable import weight_axis
 from edgecomp.graph.values import constant_input
 from edgecomp.passes.ranges import SMALLEST_SCALE
+
+INT4_LIMIT = 7
+"""The largest weight of 4 bits, symmetric."""
 
 BIAS_LIMIT = 2**30
 """Largest bias: half of int32 is left to the sum of products."""
@@ -42,18 +45,25 @@ class QuantizedWeights:
     """The integer form of `FloatWeights`.
 
     Attributes:
-        weights: int8, -127 to 127, zero point 0.
+        weights: int8, -limit to limit, zero point 0.
         scale: float32, [channels] per channel or [] per tensor.
         axis: the channel axis.
         bias: int32 [channels], zero point 0, or None.
-        bias_scale: float32 of the shape of `scale`: input scale times weight scale.
+        input_scale: scale of the activations they multiply.
+        limit: the largest integer a weight may be: 127, or 7 of int4.
     """
 
     weights: npt.NDArray[np.int8]
     scale: Floats
     axis: int
     bias: npt.NDArray[np.int32] | None
-    bias_scale: Floats
+    input_scale: float
+    limit: int = 127
+
+    @property
+    def bias_scale(self) -> Floats:
+        """float32 of the shape of `scale`: input scale times weight scale."""
+        return np.asarray(np.float32(self.input_scale) * self.scale, np.float32)
 
     def error(self, exact: FloatWeights) -> npt.NDArray[np.float64]:
         """What rounding added to each weight, float64 of the shape of the weights."""
@@ -83,9 +93,9 @@ def float_weights(node: ir.Node) -> FloatWeights:
 
 
 def quantize_weights(
-    exact: FloatWeights, input_scale: float, per_channel: bool
+    exact: FloatWeights, input_scale: float, per_channel: bool, limit: int = 127
 ) -> QuantizedWeights:
-    """Round to the nearest, each channel (or the tensor) scaled so that its largest weight is 127.
+    """Round to the nearest, each channel (or the tensor) scaled so that its largest is `limit`.
 
     The scale is larger where the bias would not fit its integers otherwise. Of a channel without
     weights it is that of the largest channel.
@@ -94,20 +104,29 @@ def quantize_weights(
         exact: the float weights.
         input_scale: scale of the activations they multiply.
         per_channel: whether each output channel has a scale of its own.
+        limit: the largest integer, 127 or 7.
     """
     others = tuple(place for place in range(exact.weights.ndim) if place != exact.axis)
     largest = np.abs(exact.weights).max(axis=others if per_channel else None).astype(np.float64)
-    most = max(float(largest.max()) / 127, SMALLEST_SCALE)
-    scale = np.where(largest == 0, most, np.maximum(largest / 127, most * SMALLEST_SHARE))
-    if exact.bias is not None:
-        needed = np.abs(exact.bias).astype(np.float64) / (input_scale * BIAS_LIMIT)
-        scale = np.maximum(scale, needed if per_channel else needed.max())
-    scale = scale.astype(np.float32)
+    most = max(float(largest.max()) / limit, SMALLEST_SCALE)
+    scale = np.where(largest == 0, most, np.maximum(largest / limit, most * SMALLEST_SHARE))
+    scale = with_room_for_bias(scale, exact.bias, input_scale)
     steps = np.rint(exact.weights / along(scale, exact.axis, exact.weights.ndim))
-    weights = np.clip(steps, -127, 127).astype(np.int8)
-    bias_scale = np.asarray(np.float32(input_scale) * scale, np.float32)
-    bias = None if exact.bias is None else round_bias(exact.bias, bias_scale)
-    return QuantizedWeights(weights, scale, exact.axis, bias, bias_scale)
+    weights = np.clip(steps, -limit, limit).astype(np.int8)
+    rounded = QuantizedWeights(weights, scale, exact.axis, None, input_scale, limit)
+    if exact.bias is None:
+        return rounded
+    return replace(rounded, bias=round_bias(exact.bias, rounded.bias_scale))
+
+
+def with_room_for_bias(
+    scale: npt.NDArray[np.float64], bias: Floats | None, input_scale: float
+) -> Floats:
+    """Scales of weights ([channels] or []), larger where the bias would not fit its integers."""
+    if bias is not None:
+        needed = np.abs(bias).astype(np.float64) / (input_scale * BIAS_LIMIT)
+        scale = np.maximum(scale, needed if scale.ndim else needed.max())
+    return scale.astype(np.float32)
 
 
 def round_bias(bias: npt.NDArray[Any], scale: Floats) -> npt.NDArray[np.int32]:
