@@ -84,8 +84,8 @@ def _einsum(node: ir.Node) -> int:
     return math.prod(sizes.values())
 
 
-def _lstm(*weights: int) -> Callable[[ir.Node], int]:
-    """Sequence [.., .., features]; each step reads all of the `weights` there are."""
+def _rows_times(*weights: int) -> Callable[[ir.Node], int]:
+    """Input [.., features]; for each of its rows, all of the `weights` there are are read."""
 
     def count(node: ir.Node) -> int:
         rows = elements_of(_required(node, 0)) // shape_of(_required(node, 0))[-1]
@@ -112,7 +112,9 @@ _STANDARD: Mapping[str, Callable[[ir.Node], int]] = {
 
 _RULES: Mapping[tuple[str, str], Callable[[ir.Node], int]] = {
     **{("", name): rule for name, rule in _STANDARD.items()},
-    ("edgecomp", "HybridLstm"): _lstm(5, 6, 10),
-    ("edgecomp", "IntegerLstm"): _lstm(4, 5, 11),
+    ("edgecomp", "HybridLstm"): _rows_times(5, 6, 10),
+    ("edgecomp", "HybridSvdf"): _rows_times(4, 5),
+    ("edgecomp", "IntegerLstm"): _rows_times(4, 5, 11),
+    ("edgecomp", "IntegerSvdf"): _rows_times(3, 5),
 }
 """By domain and operator."""

@@ -17,11 +17,16 @@ _ARGUMENTS: Mapping[str, frozenset[int]] = {
     "Range": frozenset({0, 1, 2}),
     "Dropout": frozenset({1, 2}),
     "HybridLstm": frozenset({3, 4}),
+    "HybridSvdf": frozenset({2, 3}),
     "IntegerLstm": frozenset({3, 7}),
+    "IntegerSvdf": frozenset({2, 4}),
 }
 """Inputs that hold numbers but no parameters."""
 _INTEGER_WEIGHTS = frozenset(
-    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "HybridLstm", "IntegerLstm"}
+    {
+        *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+        *("HybridLstm", "HybridSvdf", "IntegerLstm", "IntegerSvdf"),
+    }
 )
 """Operators whose integer constants are weights."""
 

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from edgecomp.graph.macs import macs_of
 from edgecomp.graph.values import dtype_of, input_at, shape_of
-from edgecomp.lowering.kernels.lstm import Operand, Shape, hybrid_lstm, integer_lstm
-from edgecomp.lowering.lowered import Lowered, output_shape
+from edgecomp.lowering.kernels.own import Typed, c_call
+from edgecomp.lowering.lowered import Lowered, input_shape
 
 
-def _lstm(
-    inputs: int, kernel: Callable[[Sequence[Operand], Shape], Any]
-) -> Callable[[ir.Node], Lowered]:
-    """An LSTM of `inputs` inputs, parts it may do without included."""
+@dataclass(frozen=True)
+class _Computed:
+    """How a function is computed.
 
-    def lowered(node: ir.Node) -> Lowered:
-        given = [input_at(node, index) for index in range(inputs)]
+    Attributes:
+        function: in C.
+        inputs: how many the function has, those a node may do without included.
+        scratch: what the C function computes in, from the shapes of the first input and the
+            outputs.
+    """
+
+    function: str
+    inputs: int
+    scratch: Callable[[tuple[int, ...], Sequence[tuple[int, ...]]], Sequence[Typed]]
+
+    def lowered(self, node: ir.Node) -> Lowered:
+        """The kernel of `node`."""
+        given = [input_at(node, index) for index in range(self.inputs)]
         operands = [None if v is None else (shape_of(v), dtype_of(v)) for v in given]
-        return Lowered(kernel(operands, output_shape(node)), "sequence", macs_of(node))
-
-    return lowered
+        results = [(shape_of(value), dtype_of(value)) for value in node.outputs]
+        scratch = self.scratch(input_shape(node), [shape for shape, _ in results])
+        func = c_call(self.function, operands, results, scratch)
+        return Lowered(func, "sequence", macs_of(node))
 
 
 FUNCTIONS: Mapping[str, Callable[[ir.Node], Lowered]] = {
-    "HybridLstm": _lstm(12, hybrid_lstm),
-    "IntegerLstm": _lstm(13, integer_lstm),
+    "HybridLstm": _Computed(
+        "ec_lstm_hybrid",
+        12,
+        lambda source, made: (
+            ((4 * made[2][-1],), "float32"),
+            ((source[-1] + made[1][-1] + made[2][-1],), "int8"),
+        ),
+    ).lowered,
+    "HybridSvdf": _Computed(
+        "ec_svdf_hybrid",
+        7,
+        lambda source, made: (((made[1][-1],), "float32"), ((source[-1],), "int8")),
+    ).lowered,
+    "IntegerLstm": _Computed(
+        "ec_lstm_s8",
+        13,
+        lambda source, made: (((4 * made[2][-1],), "int16"), ((made[2][-1],), "int8")),
+    ).lowered,
+    "IntegerSvdf": _Computed("ec_svdf_s8", 7, lambda source, made: ()).lowered,
 }
-"""Functions of the domain `edgecomp`."""
+"""Functions of the domain `edgecomp`. Outputs of an LSTM: sequence, hidden state, memory; of an
+SVDF: result, state."""

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgecomp.device import load_device
 from edgecomp.importers import load
+from edgecomp.pipeline import compile_model
 from edgecomp.reference import run_reference
 
 Array = npt.NDArray[Any]
@@ -59,25 +61,29 @@ def compare(got: Sequence[Array], wanted: Sequence[Array]) -> None:
         np.testing.assert_allclose(mine, want, rtol=0, atol=limit)
 
 
+def svdf(tflite_op: Any, made: Operands, rank: int, memory: int, batch: int, options: Any) -> Any:
+    """An SVDF of 5 units."""
+    single_op, operand = tflite_op
+    filters = 5 * rank
+    operands = (
+        operand((batch, FEATURES), dtype="float32"),
+        made.int8(filters, FEATURES),
+        made.int8(filters, memory),
+        made.float(5),
+        made.state(batch, filters * memory),
+    )
+    result = operand((batch, 5), dtype="float32")
+    return single_op("SVDF", operands, result, "SVDFOptions", {"Rank": rank, **options})
+
+
 @pytest.mark.parametrize("asymmetric", [False, True])
 @pytest.mark.parametrize(("rank", "memory", "batch"), [(1, 4, 1), (2, 3, 2)])
 def test_hybrid_svdf(
     rank: int, memory: int, batch: int, asymmetric: bool, tflite_op: Any, compiled: Any
 ) -> None:
-    single_op, operand = tflite_op
-    made, units = Operands(operand, rank), 5
-    filters = units * rank
-    operands = (
-        operand((batch, FEATURES), dtype="float32"),
-        made.int8(filters, FEATURES),
-        made.int8(filters, memory),
-        made.float(units),
-        made.state(batch, filters * memory),
-    )
-    options = {"Rank": rank, "AsymmetricQuantizeInputs": asymmetric}
-    op = single_op(
-        "SVDF", operands, operand((batch, units), dtype="float32"), "SVDFOptions", options
-    )
+    made = Operands(tflite_op[1], rank)
+    options = {"AsymmetricQuantizeInputs": asymmetric, "FusedActivationFunction": rank}
+    op = svdf(tflite_op, made, rank, memory, batch, options)
     runs = made.runs(batch, FEATURES)
     compare(compiled(op, runs), [row[0] for row in op.stream(runs)])
 
@@ -123,15 +129,29 @@ def test_hybrid_lstm(parts: str, options: Any, tflite_op: Any, compiled: Any) ->
     compare(compiled(op, runs), [row[0] for row in op.stream(runs)])
 
 
-@pytest.mark.parametrize(("parts", "options"), CASES)
-def test_the_body_of_a_hybrid_lstm(
+@pytest.mark.parametrize(("parts", "options"), [*CASES, ("svdf", {})])
+def test_the_bodies_of_hybrid_layers(
     parts: str, options: Any, tflite_op: Any, tmp_path: Path
 ) -> None:
-    """What onnxruntime makes of the function's body is what the reference kernel gives."""
+    """What onnxruntime makes of a function's body is what the reference kernel gives."""
     made = Operands(tflite_op[1], len(parts))
-    op = lstm(tflite_op, made, (2, 3, FEATURES), parts, options)
+    if parts == "svdf":
+        op = svdf(tflite_op, made, 2, 3, 2, options)
+    else:
+        op = lstm(tflite_op, made, (2, 3, FEATURES), parts, options)
     path = tmp_path / "op.tflite"
     path.write_bytes(op.model())
-    ((given,), *_) = made.runs(2, 3, FEATURES)
+    ((given,), *_) = made.runs(*op.operands[0].shape)
     got, want = run_reference(load(path), [given[np.newaxis]])[0][0], op.run(given)
     np.testing.assert_allclose(got, want, rtol=0, atol=RELATIVE * float(np.abs(want).max()))
+
+
+def test_weights_stay_bytes(tflite_op: Any, tmp_path: Path) -> None:
+    made = Operands(tflite_op[1], 0)
+    path = tmp_path / "op.tflite"
+    path.write_bytes(lstm(tflite_op, made, (1, 28, 28), "", {}).model())
+    manifest = compile_model(load(path), load_device("nucleo_l4r5zi"), tmp_path / "op.edge")
+    weights, biases = 4 * CELLS * (28 + CELLS), 4 * CELLS
+    assert weights < manifest.flash.weights_bytes <= weights + 4 * biases + 100
+    assert sum(op.macs for op in manifest.ops) == 28 * weights
+    assert [op.op for op in manifest.ops if op.macs] == ["HybridLstm"]

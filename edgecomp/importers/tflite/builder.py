@@ -152,6 +152,16 @@ class GraphBuilder:
             ir_version=IR_VERSION,
         )
 
+    def function_nodes(self) -> list[onnx.NodeProto]:
+        """The nodes as the body of a function has them: constants are nodes, too."""
+        used = {value for node in self._nodes for value in node.input}
+        constants = [
+            helper.make_node("Constant", [], [value], value=numpy_helper.from_array(array))
+            for value, array in self.constants.items()
+            if value in used
+        ]
+        return [*constants, *self._nodes]
+
     def graph(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.GraphProto:
         """The graph, with the constants that are read."""
         used = {value for node in self._nodes for value in node.input} | set(outputs)

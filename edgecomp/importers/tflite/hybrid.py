@@ -33,13 +33,6 @@ def run_time_grid(context: Context) -> Grid:
     return Grid.ASYMMETRIC if asymmetric else Grid.SYMMETRIC
 
 
-def times_at_run_time(context: Context, rows: str, place: int, grid: Grid) -> str:
-    """Rows, quantized as they come, times the weights [units, depth] that are operand `place`."""
-    integers, scale = quantized_at_run_time(context, rows, grid, (1,))
-    weights = context.emit("Transpose", context.read(place), perm=(1, 0))
-    return context.emit("Mul", context.main("MatMul", integers, weights), scale)
-
-
 def quantized_at_run_time(
     context: Context, value: str, grid: Grid, axes: Sequence[int]
 ) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.hybrid import is_hybrid, run_time_grid, times_at_run_time
+from edgecomp.importers.tflite.hybrid import is_hybrid
 from edgecomp.importers.tflite.lstm_float import FloatCell
 from edgecomp.importers.tflite.lstm_hybrid import lstm_hybrid
 from edgecomp.importers.tflite.lstm_integer import lstm_integer
@@ -25,7 +25,11 @@ from edgecomp.importers.tflite.sequence import (
     from_steps,
     in_steps,
 )
+from edgecomp.importers.tflite.svdf_float import filtered
+from edgecomp.importers.tflite.svdf_hybrid import svdf_hybrid
 from edgecomp.importers.tflite.svdf_integer import svdf_integer
+from edgecomp.importers.tflite.svdf_operands import BIAS, FEATURES, STATE, TIME
+from edgecomp.importers.tflite.svdf_operands import sizes_of as svdf_sizes_of
 
 
 def svdf(context: Context) -> None:
@@ -36,31 +40,19 @@ def svdf(context: Context) -> None:
     summed to a unit. Beside a float input, the weights may be int8: the input is then quantized
     as it comes, and the weights over time are taken as the real numbers they stand for.
     """
-    rank = int(context.option("Rank"))
-    filters, memory = context.shape(2)
-    if rank < 1 or filters % rank:
-        raise context.refusal(f"{filters} filters are no multiple of the rank {rank}")
+    sizes = svdf_sizes_of(context)
     if context.dtype(0) == "int8":
-        svdf_integer(context)
+        svdf_integer(context, sizes)
         return
-    emit, batch = context.emit, context.shape(0)[0]
-    if is_hybrid(context, 1):
-        _require_float(context, (0, 4))
-        features = times_at_run_time(context, context.read(0), 1, run_time_grid(context))
-    else:
-        _require_float(context, (0, 1, 2, 4))
-        features = context.main("MatMul", context.read(0), _turned(context, 1))
-    newest = emit("Reshape", features, context.ints((batch, filters, 1)))
-    last = emit("Reshape", context.read(4), context.ints((batch, filters, memory)))
-    bounds = [context.ints([number]) for number in (1, memory, 2)]
-    state = emit("Concat", emit("Slice", last, *bounds), newest, axis=2)
-    context.give(emit("Reshape", state, context.ints((batch, filters * memory))), place=1)
-    products = emit("Mul", state, context.read(2))
-    grouped = emit("Reshape", products, context.ints((batch, filters // rank, rank * memory)))
-    value = emit("ReduceSum", grouped, context.ints([2]), keepdims=0)
-    if context.has(3):
-        value = emit("Add", value, context.read(3))
-    context.give(context.activated(value))
+    if is_hybrid(context, FEATURES):
+        svdf_hybrid(context, sizes)
+        return
+    _require_float(context, (0, FEATURES, TIME, STATE))
+    features = context.main("MatMul", context.read(0), _turned(context, FEATURES))
+    bias = context.read(BIAS) if context.has(BIAS) else ""
+    operands = (context.read(STATE), context.read(TIME), bias)
+    for place, value in enumerate(filtered(context, sizes, features, *operands)):
+        context.give(value, place=place)
 
 
 def unidirectional_sequence_lstm(context: Context) -> None:

@@ -1,49 +1,100 @@
-"""SVDF of int8 with a 16-bit state: TFLite's integer definition in ONNX's operators."""
+"""SVDF of int8 with a 16-bit state: one node of the function `IntegerSvdf`."""
 
 from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
 
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.integer_operands import (
     INT8,
     INT16,
-    integers_of,
     output_scale,
     output_zero_point,
-    product,
-    require,
     scale_of,
-    weights_of,
     zero_point_of,
 )
 from edgecomp.importers.tflite.integers import Integers
-from edgecomp.lowering.fixed_point import quantize_multiplier
+from edgecomp.importers.tflite.own_function import OwnFunction, described, inner_context
+from edgecomp.importers.tflite.svdf_operands import (
+    BIAS,
+    FEATURES,
+    STATE,
+    TIME,
+    SvdfSizes,
+    require_operands,
+)
+from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
+
+INTEGER_SVDF = OwnFunction(
+    "IntegerSvdf",
+    ("source", "state"),
+    ("shape", "features", "offsets", "time", "bias"),
+    ("result", "next_state"),
+)
+"""Its constants are those of `ec_svdf_s8` in lowering/csrc/edgecomp_svdf.h."""
 
 
-def svdf_integer(context: Context) -> None:
+def svdf_integer(context: Context, sizes: SvdfSizes) -> None:
     """SVDF of int8 with int16 weights over time and an int16 state; operands as `recurrent.svdf`.
 
     The fused activation is in the output's range, as the reference kernel has it.
     """
-    require(context, {0: "int8", 1: "int8", 2: "int16", 4: "int16"})
-    rank, (filters, memory) = int(context.option("Rank")), context.shape(2)
-    emit, batch = context.emit, context.shape(0)[0]
-    state_scale = scale_of(context, 4)
-    centred = integers_of(context, 0) - zero_point_of(context, 0)
-    features = product(context, centred, 1)
-    real = scale_of(context, 0) * scale_of(context, 1) / state_scale
-    features = features.scaled(quantize_multiplier(float(real))).clipped(*INT16)
-    newest = emit("Reshape", features.value, context.ints((batch, filters, 1)))
-    last = emit("Reshape", integers_of(context, 4).value, context.ints((batch, filters, memory)))
-    bounds = [context.ints([number]) for number in (1, memory, 2)]
+    require_operands(context, sizes, time="int16", state="int16", bias="int32")
+    state = scale_of(context, STATE)
+    to_state = quantize_multiplier(
+        float(scale_of(context, 0) * scale_of(context, FEATURES) / state)
+    )
+    to_result = quantize_multiplier(float(state * scale_of(context, TIME) / output_scale(context)))
+    fields = (*astuple(sizes), *astuple(to_state), *astuple(to_result), output_zero_point(context))
+    weights = context.constant(FEATURES)
+    given = {
+        "shape": np.array(fields, np.int32),
+        "features": weights,
+        "offsets": (-zero_point_of(context, 0) * weights.sum(axis=1, dtype=np.int32)),
+        "time": context.constant(TIME),
+    }
+    if context.has(BIAS):
+        given["bias"] = context.constant(BIAS)
+    results = {
+        "result": ((sizes.batch, sizes.units), "int8"),
+        "next_state": ((sizes.batch, sizes.filters * sizes.memory), "int16"),
+    }
+    known = {"source": (context.shape(0), "int8"), "state": (context.shape(STATE), "int16")}
+    inner = inner_context(context, {**known, **described(given)})
+    _body(inner, sizes, (to_state, to_result))
+    operands = [context.values.integers(context.tensor(place)) for place in (0, STATE)]
+    nodes = inner.values.builder.function_nodes()
+    made = INTEGER_SVDF.call(context, operands, given, results, nodes)
+    for place, value in enumerate(made):
+        context.values.write_integers(context.output(place), value)
+
+
+def _body(context: Context, sizes: SvdfSizes, scales: tuple[Multiplier, Multiplier]) -> None:
+    """The function in ONNX's operators; it makes `result` and `next_state`."""
+    emit = context.emit
+
+    def read(name: str) -> Integers:
+        return Integers(context, name).cast("int32")
+
+    weights = emit("Transpose", read("features").value, perm=(1, 0))
+    features = Integers(context, emit("MatMul", read("source").value, weights)) + read("offsets")
+    features = features.scaled(scales[0]).clipped(*INT16)
+    newest = emit("Reshape", features.value, context.ints((sizes.batch, sizes.filters, 1)))
+    shape = context.ints((sizes.batch, sizes.filters, sizes.memory))
+    last = emit("Reshape", read("state").value, shape)
+    bounds = [context.ints([number]) for number in (1, sizes.memory, 2)]
     state = emit("Concat", emit("Slice", last, *bounds), newest, axis=2)
-    kept = Integers(context, emit("Reshape", state, context.ints((batch, filters * memory))))
-    context.values.write_integers(context.output(1), kept.cast("int16").value)
-    products = Integers(context, state) * weights_of(context, 2)
-    shape = context.ints((batch, filters // rank, rank * memory))
-    grouped = emit("Reshape", products.value, shape)
-    total = Integers(context, emit("ReduceSum", grouped, context.ints([2]), keepdims=0))
-    if context.has(3):
-        total = total + weights_of(context, 3)
-    real = state_scale * scale_of(context, 2) / output_scale(context)
-    result = total.scaled(quantize_multiplier(float(real))) + output_zero_point(context)
-    context.values.write_integers(context.output(), result.clipped(*INT8).cast("int8").value)
+    flat = context.ints((sizes.batch, sizes.filters * sizes.memory))
+    kept = Integers(context, emit("Reshape", state, flat)).cast("int16")
+    products = (Integers(context, state) * read("time")).value
+    grouped = context.ints((sizes.batch, sizes.units, sizes.rank * sizes.memory))
+    rows = emit("Reshape", products, grouped)
+    total = Integers(context, emit("ReduceSum", rows, context.ints([2]), keepdims=0))
+    if context.has(BIAS):
+        total = total + read("bias")
+    result = total.scaled(scales[1]) + output_zero_point(context)
+    made = (result.clipped(*INT8).cast("int8").value, kept.value)
+    for name, value in zip(INTEGER_SVDF.outputs, made, strict=True):
+        context.values.builder.node("Identity", [value], name, [name], {})

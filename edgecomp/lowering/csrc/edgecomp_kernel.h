@@ -17,6 +17,7 @@
 #include "edgecomp_normalize.h"
 #include "edgecomp_quantize.h"
 #include "edgecomp_softmax.h"
+#include "edgecomp_svdf.h"
 #include "edgecomp_wide.h"
 
 #endif
