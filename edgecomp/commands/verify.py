@@ -145,12 +145,16 @@ class _Pair:
     def unbounded(self) -> str:
         """Why nothing can be asked of the artifact, or ""."""
         mine, theirs = self.artifact.manifest.passes, self.model.history
-        if mine == theirs:
-            return ""
-        return (
-            f"the program was compiled after the passes {', '.join(mine) or 'none'}, the model "
-            f"has seen {', '.join(theirs) or 'none'}: they may differ by that"
-        )
+        if mine != theirs:
+            return (
+                f"the program was compiled after the passes {', '.join(mine) or 'none'}, the model "
+                f"has seen {', '.join(theirs) or 'none'}: they may differ by that"
+            )
+        manifest = self.artifact.manifest
+        stepped = any(spec.scale is not None for spec in (*manifest.inputs, *manifest.outputs))
+        if stepped and not is_quantized(self.model):
+            return "the program is quantized, the model is not: they may differ by that"
+        return ""
 
     def bound(self) -> str | None:
         """How close the program should be, in words."""

@@ -55,11 +55,11 @@ class Replacement:
             self._constants[key] = add_constant(self._graph, name, array)
         return self._constants[key]
 
-    def finish(self, *results: ir.Value | None) -> None:
+    def finish(self, *results: ir.Value | None, main: ir.Value | None = None) -> None:
         """Replace the node; `results` stand for its outputs, None for those nobody reads.
 
-        The node that makes the first result takes over the user's name of the node. A result that
-        no new node makes is passed through an Identity.
+        The node that makes `main`, by default the first result, takes over the user's name of the
+        node. A result that no new node makes is passed through an Identity.
         """
         made = {value for node in self._nodes for value in node.outputs}
         old, new = [], []
@@ -71,7 +71,7 @@ class Replacement:
             result.type, result.shape = value.type, value.shape
             old.append(value)
             new.append(result)
-        producer = new[0].producer()
+        producer = (main or new[0]).producer()
         assert producer is not None, "a node or an Identity makes every result"
         producer.name = self._node.name
         ir.convenience.replace_nodes_and_values(

@@ -183,7 +183,17 @@ def expand_qoperators(graph: ir.Graph) -> None:
         new = Replacement(graph, node)
         results = rule(new, node)
         if results is not None:
-            new.finish(*results)
+            new.finish(*results, main=_computed(results[0]))
+
+
+def _computed(result: ir.Value) -> ir.Value:
+    """`result` before it was brought to its element type: what the user's operator is about."""
+    converter = result.producer()
+    if converter is None or converter.op_type not in ("QuantizeLinear", "Cast"):
+        return result
+    before = input_at(converter, 0)
+    maker = None if before is None else before.producer()
+    return before if before is not None and maker is not None and maker.graph is None else result
 
 
 def _has_shape(value: ir.Value | None) -> bool:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgecomp.commands.compile import Compiled
-from edgecomp.commands.compress import Compressed
+from edgecomp.commands.compress import Compressed, Step
 from edgecomp.commands.inspect import PLACES, ArtifactInspection, Estimate, ModelInspection
 from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import bytes_text, count_text, shape_text
@@ -25,14 +25,21 @@ def inspection_lines(result: ModelInspection | ArtifactInspection) -> Lines:
 
 def compressed_lines(result: Compressed) -> Lines:
     """What passes did to a model."""
-    before, after = result.before, result.after
-    rows = [
-        ("parameters", count_text(before.params), count_text(after.params)),
-        ("MACs", count_text(before.macs), count_text(after.macs)),
-        ("constants", bytes_text(before.bytes), bytes_text(after.bytes)),
-    ]
-    yield table("", ("", "before#", "after#"), rows)
-    yield facts([("passes", ", ".join(result.passes) or "none"), ("written", str(result.output))])
+    header = ["", "parameters#", "MACs#", "constants#"]
+    if result.device is not None:
+        header.append("instructions, modelled#")
+    if result.steps[0].accuracy is not None:
+        header.append("accuracy#")
+    yield table("", tuple(header), [_step_row(step) for step in result.steps])
+    yield facts([("written", str(result.output))])
+
+
+def _step_row(step: Step) -> tuple[str, ...]:
+    found = step.statistics
+    sizes = (count_text(found.params), count_text(found.macs), bytes_text(found.bytes))
+    cost = () if found.instructions is None else (count_text(found.instructions),)
+    share = () if step.accuracy is None else (f"{step.accuracy:.2%}",)
+    return (step.spec or "as it came", *sizes, *cost, *share)
 
 
 def compiled_lines(result: Compiled) -> Lines:
@@ -54,8 +61,10 @@ def compiled_lines(result: Compiled) -> Lines:
 def _model(result: ModelInspection) -> Lines:
     summary = result.summary
     yield Text(summary.name, style="bold")
+    taken = summary if result.dry.program is None else result.dry.program
     pairs = [
-        *_signature(summary.inputs, summary.outputs),
+        *_signature(taken.inputs, taken.outputs),
+        *_state(result),
         ("parameters", count_text(summary.params)),
         ("constants", bytes_text(summary.bytes)),
         ("MACs", count_text(summary.macs)),
@@ -83,10 +92,23 @@ def _model(result: ModelInspection) -> Lines:
     )
 
 
+def _state(result: ModelInspection) -> Pairs:
+    """What a streaming model keeps from one inference for the next."""
+    states = [] if result.dry.program is None else list(result.dry.program.states.values())
+    if not states:
+        return []
+    size = sum(state.nbytes for state in states)
+    return [("state", f"{len(states)} tensors, {count_text(size)} bytes, kept between inferences")]
+
+
 def _places(result: ModelInspection) -> str:
-    """`12 integer, 3 float`."""
+    """`12 integer, 3 float`, and how many nodes are none of their own."""
     counts = [(result.count(place), place) for place in PLACES if place != "folded"]
-    return ", ".join(f"{count} {place}" for count, place in counts if count)
+    places = ", ".join(f"{count} {place}" for count, place in counts if count)
+    folded = result.count("folded")
+    if not folded:
+        return places
+    return f"{places}; {folded} more are computed with these or at compile time"
 
 
 def _reason(result: ModelInspection, name: str) -> str:

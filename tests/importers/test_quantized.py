@@ -56,6 +56,8 @@ def float_net() -> onnx.ModelProto:
         helper.make_node("Flatten", ["mean"], ["flat"]),
         helper.make_node("Gemm", ["flat", weights("w3", 5, 16), bias("b3", 5)], ["y"], transB=1),
     ]
+    for node in nodes:
+        node.name = f"{node.op_type} of {node.output[0]}"
     graph = helper.make_graph(
         nodes,
         "net",
@@ -161,3 +163,15 @@ def test_uint8_signature_is_kept(tmp_path: Path) -> None:
     assert [call.where for call in program.calls] == ["integer"] * len(program.calls)
     x = np.array([[0, 99, 100, 255]], np.uint8)
     assert Executor(model.graph).run({"x": x})["y"].tolist() == [[100, 100, 100, 255]]
+
+
+def test_an_operator_of_several_nodes_keeps_its_name(tmp_path: Path) -> None:
+    path = quantized(tmp_path, quant_format=QuantFormat.QOperator, weight_type=QuantType.QInt8)
+    operators = {node.name: node.op_type for node in onnx.load(path).graph.node}
+
+    named = {str(node.name): node.op_type for node in load(path).graph.graph}
+
+    for name, op in operators.items():
+        if op in ("QLinearConv", "QLinearAdd", "QLinearSigmoid", "QLinearConcat"):
+            assert named[name] == op.removeprefix("QLinear")
+    assert "QLinearConv" in operators.values()
