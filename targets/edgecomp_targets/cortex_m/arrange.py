@@ -22,6 +22,7 @@ from edgecomp_targets.cortex_m import (
     mve_add,
     mve_conv,
     mve_depthwise,
+    mve_slide,
 )
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
@@ -42,7 +43,7 @@ DENSE_RULES: Rules = {("dense", DenseWork): dsp_dense.dense}
 """Tried before `DSP_RULES`."""
 
 MVE_RULES: Rules = {
-    ("conv2d", ConvWork): mve_conv.conv,
+    ("conv2d", ConvWork): mve_slide.conv,
     ("dense", DenseWork): mve_conv.dense,
     ("depthwise_conv2d", ConvWork): mve_depthwise.depthwise,
     ("elementwise", AddWork): mve_add.add,

@@ -18,7 +18,9 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp_mean.h": ("edgecomp_dsp.h",),
     "edgecomp_mve.h": ("edgecomp_common.h",),
     "edgecomp_mve_add.h": ("edgecomp_mve.h",),
-    "edgecomp_mve_conv.h": ("edgecomp_mve_matrix.h",),
+    "edgecomp_mve_rows.h": ("edgecomp_mve.h",),
+    "edgecomp_mve_conv.h": ("edgecomp_mve_matrix.h", "edgecomp_mve_rows.h"),
+    "edgecomp_mve_slide.h": ("edgecomp_mve_rows.h",),
     "edgecomp_mve_matrix.h": ("edgecomp_mve.h",),
     "edgecomp_mve_depthwise.h": ("edgecomp_mve.h",),
 }

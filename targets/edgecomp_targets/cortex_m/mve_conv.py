@@ -73,8 +73,8 @@ def _replacement(
     # rows are copied for their border, and so that nothing beyond the input's end is read
     copied = any(shape.pads) or (not taps.size and patch.row_bytes > patch.span)
     waiting = PATCHES_AT_ONCE if taps.size else 0
-    fields = _fields(shape, zero_point, rescale) | {
-        "padded_width": _width(shape) if copied else 0,
+    fields = conv_fields(shape, zero_point, rescale) | {
+        "padded_width": padded_width(shape) if copied else 0,
         "patch": patch.row_bytes if taps.size else 0,
         "groups": -(-taps.size // TAPS_AT_ONCE),
         "patches": waiting,
@@ -82,7 +82,7 @@ def _replacement(
         "vectors": patch.vectors,
     }
     slack = patch.row_bytes - patch.span
-    rows_bytes = shape.kernel[0] * _width(shape) * shape.x[3] + slack if copied else 0
+    rows_bytes = shape.kernel[0] * padded_width(shape) * shape.x[3] + slack if copied else 0
     filters = weights.reshape(len(weights), patch.rows, patch.span)
     return Replacement(
         "ec_mve_conv",
@@ -113,7 +113,7 @@ def _pixels(shape: ConvShape) -> int:
     return shape.x[0] * shape.output_extent(0) * shape.output_extent(1)
 
 
-def _width(shape: ConvShape) -> int:
+def padded_width(shape: ConvShape) -> int:
     """Of a row with its border."""
     return shape.pads[1] + shape.x[2] + shape.pads[3]
 
@@ -123,7 +123,7 @@ def _patch(shape: ConvShape) -> tuple[Patch, Array]:
     channels = shape.x[3]
     if _pixels(shape) == 1 and shape.kernel == (1, 1):
         return one_row(channels), np.zeros(0, np.uint16)
-    pitch, span = _width(shape) * channels, shape.kernel[1] * channels
+    pitch, span = padded_width(shape) * channels, shape.kernel[1] * channels
     taps = (np.arange(shape.kernel[0])[:, None] * pitch + np.arange(span)).reshape(-1)
     blocks = -(-shape.out_channels // FILTERS_AT_ONCE)
     rows, gathered = patch_of(shape.kernel[0], span, pitch), patch_of(1, taps.size, 0)
@@ -134,7 +134,7 @@ def _patch(shape: ConvShape) -> tuple[Patch, Array]:
     return rows, np.zeros(0, np.uint16)
 
 
-def _fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
+def conv_fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
     """Fields of `ec_mve_conv_shape`, in its order; some are still to be filled in."""
     return {
         "batch": shape.x[0],

@@ -88,6 +88,19 @@ def form_of(patch: Patch, rescale: Rescale) -> int:
     return 8 * (CLAMPED if clamped else WHOLE) + patch.vectors
 
 
+def blocks_of(filters: int, at_once: int) -> list[tuple[Array, npt.NDArray[np.int32]]]:
+    """The filters of each block, and how far the next block's are: [1], 0 for the last block.
+
+    The last block overlaps the one before it, or has its last filter more than once.
+    """
+    firsts = [*range(0, filters - at_once + 1, at_once)] or [0]
+    if filters > firsts[-1] + at_once:
+        firsts.append(filters - at_once)
+    steps = np.diff(firsts, append=firsts[-1]).astype(np.int32)
+    lanes = np.minimum(np.add.outer(firsts, np.arange(at_once)), filters - 1)
+    return [(block, step[None]) for block, step in zip(lanes, steps, strict=True)]
+
+
 def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.NDArray[np.int32]:
     """The stream of int8 `weights` [filters, rows, span] and their bias, multiplier and shift."""
     filters = len(weights)
@@ -96,18 +109,14 @@ def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.N
     wide[:, :, : patch.span] = weights
     parts = wide.reshape(filters, patch.rows * patch.segments, patch.vectors, LANES)
     ways = _ways(patch, vectors)
-    firsts = [*range(0, filters - FILTERS_AT_ONCE + 1, FILTERS_AT_ONCE)] or [0]
-    if filters > firsts[-1] + FILTERS_AT_ONCE:
-        firsts.append(filters - FILTERS_AT_ONCE)
     words: list[npt.NDArray[np.int32]] = []
-    for first, following in zip(firsts, [*firsts[1:], firsts[-1]], strict=True):
-        block = np.minimum(np.arange(first, first + FILTERS_AT_ONCE), filters - 1)
+    for block, step in blocks_of(filters, FILTERS_AT_ONCE):
         bias, multiplier, shift = (array[block].astype(np.int32) for array in constants)
         words += [bias] if patch.alone else [bias, bias]
         for part, way in enumerate(ways):
             mixed = np.ascontiguousarray(parts[block, part].transpose(1, 0, 2))
             words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]
-        words += [multiplier, shift, np.array([following - first], np.int32)]
+        words += [multiplier, shift, step]
     return np.concatenate(words)
 
 

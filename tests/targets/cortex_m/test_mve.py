@@ -20,7 +20,7 @@ from edgecomp.lowering.kernels.conv import (
     depthwise_conv2d,
 )
 from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
-from edgecomp_targets.cortex_m import mve_conv, mve_depthwise
+from edgecomp_targets.cortex_m import mve_conv, mve_depthwise, mve_slide
 from edgecomp_targets.cortex_m.mve_stream import CLAMPED, ONE, SEGMENTS, WHOLE, patch_of
 
 Array = npt.NDArray[Any]
@@ -48,6 +48,14 @@ CONVOLUTIONS = {
     "gathered": ((2, 9, 7, 1), 6, (5, 4), (2, 2), (2, 1, 2, 2), SIGNED),
     "gathered, no border": ((1, 6, 9, 3), 9, (3, 3), (1, 1), (0, 0, 0, 0), RELU),
     "one pixel": ((1, 1, 1, 40), 10, (1, 1), (1, 1), (0, 0, 0, 0), SIGNED),
+}
+
+# Input, filters, pads: 3x3 by steps of one pixel, of which four make a group.
+SLIDING = {
+    "sixteen channels": ((1, 5, 8, 16), 5, (1, 1, 1, 1), SIGNED),
+    "thirty-two, one filter": ((2, 4, 4, 32), 1, (1, 0, 1, 2), NARROW),
+    "sixty-four": ((1, 3, 12, 64), 4, (0, 1, 1, 1), RELU),
+    "no border": ((1, 6, 10, 16), 3, (0, 0, 0, 0), SIGNED),
 }
 
 # Input, strides, pads.
@@ -80,7 +88,8 @@ def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Arra
     """Bias, multiplier and shift; sums come near the outputs' range, and one shift is 0."""
     shifts = -rng.integers(6, 10, channels) - int(np.log2(depth) / 2)
     bias = rng.integers(-(2**14), 2**14, channels)
-    shifts[0], bias[0] = 0, rng.integers(-99, 99)
+    if channels > 1:
+        shifts[0], bias[0] = 0, rng.integers(-99, 99)
     multipliers = rng.integers(2**30, 2**31, channels)
     return bias.astype(np.int32), multipliers.astype(np.int32), shifts.astype(np.int8)
 
@@ -137,16 +146,18 @@ def layers(layer_class: type[Any]) -> list[Any]:
     """Every row of the tables."""
     rng = np.random.default_rng(55)
     wide = [(x, x[3], (3, 3), *rest) for x, *rest in DEPTHWISE.values()]
+    sliding = [(x, n, (3, 3), (1, 1), *rest) for x, n, *rest in SLIDING.values()]
     return [
         *(_convolution(layer_class, rng, row, False) for row in CONVOLUTIONS.values()),
         *(_convolution(layer_class, rng, row, True) for row in wide),
         *(_dense(layer_class, rng, row) for row in DENSE.values()),
         *(_addition(layer_class, rng, row) for row in ADDITIONS.values()),
+        *(_convolution(layer_class, rng, row, False) for row in sliding),
     ]
 
 
 def _expect_equal(have: Sequence[Array], want: Sequence[Array]) -> None:
-    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE, *ADDITIONS]
+    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE, *ADDITIONS, *SLIDING]
     for got, wanted, name in zip(have, want, names, strict=True):
         assert len(np.unique(wanted)) > 3, name
         np.testing.assert_array_equal(got, wanted, err_msg=name)
@@ -163,17 +174,24 @@ def test_every_form_has_the_bits_of_the_general_kernel(
     _expect_equal(portable(layers, CORE, "speed"), want)
 
 
+def _slides(layer: Any) -> bool:
+    made = mve_slide.conv(layer.work, *layer.constants)
+    return made is not None and made.function == "ec_mve_slide"
+
+
 def test_the_tables_reach_every_form(layers: list[Any]) -> None:
     rules = {"conv2d": mve_conv.conv, "dense": mve_conv.dense}
-    found = set()
+    found, slides = set(), 0
     for layer in layers:
         if layer.schedule_as in rules:
             made = rules[layer.schedule_as](layer.work, *layer.constants)
+            slides += layer.schedule_as == "conv2d" and _slides(layer)
             found.add(int(made.constants["geometry"][FORM_FIELD]))
         elif layer.schedule_as == "depthwise_conv2d":
             assert mve_depthwise.depthwise(layer.work, *layer.constants) is not None
     whole = {8 * kind + vectors for kind in (CLAMPED, WHOLE) for vectors in (1, 2)}
     segments = {8 * SEGMENTS + vectors for vectors in (1, 3, 4, 6)}
+    assert slides == len(SLIDING)
     assert found >= whole | segments | {8 * CLAMPED + 3, 8 * WHOLE + 4, 8 * ONE}
 
 
