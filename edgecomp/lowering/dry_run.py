@@ -16,7 +16,15 @@ from edgecomp.graph.qdq import (
     quantization_of,
     requantizer_of,
 )
-from edgecomp.graph.quantizable import activation_inputs, fused_activation, why_float
+from edgecomp.graph.quantizable import (
+    Role,
+    activation_inputs,
+    fused_activation,
+    rule_of,
+    why_float,
+)
+from edgecomp.graph.values import input_at
+from edgecomp.lowering.fixed_point import LIMITS
 from edgecomp.lowering.integer import lower_integer
 from edgecomp.lowering.integer_group import is_activation
 from edgecomp.lowering.lower import RESHAPES, lower
@@ -97,6 +105,11 @@ def _why(node: ir.Node) -> str:
     quantizer = quantizer or requantizer_of(node.outputs[0])
     if quantizer is None:
         return "its output is not quantized, or read before it is"
+    rule = rule_of(node)
+    if rule is not None and rule.role is Role.WEIGHTED:
+        kind = dequantization_of(input_at(node, 1))
+        if kind is None or kind.dtype not in LIMITS:
+            return "its weights are not int8, and do not fit int16 without their zero point"
     fault = _fault(quantization_of(quantizer))
     return f"its output {fault}" if fault else "its scales or its form have no integer kernel"
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from edgecomp.graph.qdq import (
-    Quantization,
     dequantization_of,
     is_quantize,
     quantization_of,
@@ -30,19 +28,15 @@ from edgecomp.graph.quantizable import (
     rule_of,
     why_float,
 )
-from edgecomp.graph.unsigned import SIGNED, is_unsigned, signed_zero_point
-from edgecomp.graph.values import dtype_of
 from edgecomp.lowering.integer_builders import builder_of
 from edgecomp.lowering.integer_chain import chain_table
 from edgecomp.lowering.integer_edges import strip_input, strip_output, strip_state
+from edgecomp.lowering.integer_grids import regrid
 from edgecomp.lowering.integer_group import (
     Group,
     Operand,
-    add_constant,
-    integer_node,
     is_activation,
     is_int8,
-    requantized,
 )
 from edgecomp.lowering.integer_prepare import prepare
 from edgecomp.model import Model
@@ -127,56 +121,9 @@ def _take_over(graph: ir.Graph, nodes: Sequence[ir.Node], old: ir.Node) -> None:
 
 def _lower_requantize(graph: ir.Graph, node: ir.Node) -> None:
     """QuantizeLinear of a DequantizeLinear, or of a function of one: the same on another grid."""
-    value = node.inputs[0]
-    source = None if value is None else _operand(value)
-    result = quantization_of(node)
-    if _changes_sign(value, result):
-        _flip(graph, node)
-        return
-    if result is None or not is_activation(result):
-        return
-    if source is None and value is not None and is_int8(result):
-        chain = chain_table(graph, value, result)
-        if chain is not None:
-            _take_over(graph, chain, node)
-    if source is None or source.value.is_initializer():
-        return
-    name = node.name or ""
-    _take_over(graph, requantized(source.value, source.quantization, result, name), node)
-
-
-def _changes_sign(value: ir.Value | None, result: Quantization | None) -> bool:
-    """Whether a QuantizeLinear only makes signed integers unsigned or back: the same numbers."""
-    before = dequantization_of(value)
-    if before is None or result is None or before.scale != result.scale:
-        return False
-    signed, other = (result, before) if is_unsigned(before) else (before, result)
-    if not is_unsigned(other) or not signed.per_tensor:
-        return False
-    same_width = SIGNED[other.dtype][0] == signed.dtype
-    return same_width and int(signed_zero_point(other)) == int(signed.zero_point)
-
-
-def _flip(graph: ir.Graph, node: ir.Node) -> None:
-    """Replace DequantizeLinear, QuantizeLinear of one grid by turning the sign bit."""
-    source = quantized_source(node.inputs[0])
-    output = node.outputs[0]
-    assert source is not None, "the value before is dequantized"
-    name = node.name or str(output.name)
-    to_unsigned = dtype_of(source) not in SIGNED
-    wanted = output.dtype
-    assert wanted is not None, "what a QuantizeLinear makes has a type"
-    kind = dtype_of(output if to_unsigned else source)
-    bit = add_constant(graph, f"{name} sign bit", np.array(SIGNED[kind][1], kind))
-    to = {"to": int(wanted)}
-    if to_unsigned:
-        cast = integer_node("Cast", [source], f"{name} as bits", "Cast", to, domain="")
-        cast.outputs[0].type = ir.TensorType(wanted)
-        turned = integer_node("BitwiseXor", [cast.outputs[0], bit], name, "Requantize", domain="")
-        nodes = [cast, turned]
-    else:
-        turned = integer_node("BitwiseXor", [source, bit], f"{name} turned", "Cast", domain="")
-        cast = integer_node("Cast", [turned.outputs[0]], name, "Requantize", to, domain="")
-        nodes = [turned, cast]
-    nodes[0].outputs[0].name = f"{output.name} as bits"
-    _take_over(graph, nodes, node)
+    value, result = node.inputs[0], quantization_of(node)
+    nodes = regrid(graph, node)
+    if nodes is None and value is not None and result is not None and is_int8(result):
+        nodes = chain_table(graph, value, result) if _operand(value) is None else None
+    if nodes is not None:
+        _take_over(graph, nodes, node)
