@@ -19,6 +19,8 @@ from edgecomp_targets.cortex_m import (
     dsp_depthwise,
     dsp_mean,
     dsp_wide,
+    mul_conv,
+    mul_depthwise,
     mve_add,
     mve_conv,
     mve_depthwise,
@@ -63,20 +65,27 @@ WIDE_RULES: Mapping[str, Rules] = {
 }
 """By `optimize`, what is tried before `DSP_RULES` and takes more flash."""
 
+MUL_RULES: Rules = {
+    ("conv2d", ConvWork): mul_conv.conv,
+    ("depthwise_conv2d", ConvWork): mul_depthwise.depthwise,
+    ("elementwise", AddWork): dsp_add.add,
+    ("pool2d", MeanWork): dsp_mean.mean,
+}
+
+CORE_RULES: Mapping[str, tuple[Rules, ...]] = {
+    "cortex_m0plus": (MUL_RULES,),
+    "cortex_m3": (MUL_RULES, DENSE_RULES, DSP_RULES),
+    "cortex_m55": (MVE_RULES, MVE_FALLBACKS),
+}
+
 DSP_CORES = ("cortex_m4", "cortex_m7", "cortex_m33")
 
 
 def rules(core: str, optimize: str) -> tuple[Rules, ...]:
-    """For a core, by schedule and work of a kernel: from its work and constants to a replacement.
-
-    The portable twins of the DSP kernels beat the general kernels on a Cortex-M3, but do not on a
-    Cortex-M0+.
-    """
+    """What is tried on a core, in this order."""
     if core in DSP_CORES:
         return (WIDE_RULES[optimize], DENSE_RULES, DSP_RULES)
-    return {"cortex_m3": (DENSE_RULES, DSP_RULES), "cortex_m55": (MVE_RULES, MVE_FALLBACKS)}.get(
-        core, ()
-    )
+    return CORE_RULES[core]
 
 
 def arrange(program: Program, core: str, optimize: str) -> Program:

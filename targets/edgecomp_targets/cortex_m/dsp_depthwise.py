@@ -45,15 +45,14 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         (0,),
         {"packed": _packed(rescaling), "geometry": geometry(fields)},
         CHANNELS_AT_ONCE * fields["rows"] * fields["words"],
-        _overlaps(shape),
+        overlaps_by_channels(shape),
     )
 
 
-def _overlaps(shape: ConvShape) -> tuple[Overlap, ...]:
-    """As `ec_dsp_depthwise` goes: four channels of all pixels, then the next four.
+def overlaps_by_channels(shape: ConvShape) -> tuple[Overlap, ...]:
+    """Where some channels of all pixels are done, then the next.
 
-    A band's planes are filled, also with the rows below it, before its outputs go where its inputs
-    were.
+    Input rows are copied, also those below that outputs need, before outputs go where they were.
     """
     in_place = shape.x[0] == 1 and shape.strides == (1, 1)
     same = shape.x[1:3] == (shape.output_extent(0), shape.output_extent(1))

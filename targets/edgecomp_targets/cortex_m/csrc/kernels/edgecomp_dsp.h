@@ -71,9 +71,18 @@ EC_INLINE uint32_t ec_dual_multiply_add(uint32_t a, uint32_t b, uint32_t sum) {
 #endif
 }
 
-/* a * b / 2^32 rounded to nearest, ties upwards: SMMULR. */
+/* a * b / 2^32 rounded to nearest, ties upwards, b >= 0: SMMULR. */
 EC_INLINE int32_t ec_high_multiply(int32_t a, int32_t b) {
+#if defined(__ARM_ARCH_6M__) || defined(EC_SPLIT_MULTIPLY)
+  /* no 64-bit products: four of 16 bits each, the lower ones without a sign */
+  const uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;
+  const int32_t a_high = a >> 16, b_high = b >> 16;
+  const int32_t middle = a_high * (int32_t)b_low + (int32_t)((a_low * b_low) >> 16);
+  const uint32_t rest = ((uint32_t)middle & 0xFFFFu) + a_low * (uint32_t)b_high + 0x8000u;
+  return a_high * b_high + (middle >> 16) + (int32_t)(rest >> 16);
+#else
   return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
 }
 
 /* a * b / 2^32 rounded down: SMMUL. */

@@ -1,0 +1,88 @@
+"""Convolutions for cores that multiply one number at a time: Cortex-M0+ and M3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
+from edgecomp.lowering.overlaps import by_pixels, by_rows
+from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
+from edgecomp_targets.cortex_m.dsp_weights import quads
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
+
+PIXELS_AT_ONCE = 4
+WEIGHT_OFFSET = 128
+
+Array = npt.NDArray[Any]
+
+
+def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
+    if work.shape.group != 1 or work.shape.dilations != (1, 1):
+        return None
+    channels = fast_channels(weights.reshape(len(weights), -1), constants, work.rescale)
+    if channels is None:
+        return None
+    shape = flattened(work.shape)
+    depth = channels.weights.shape[1]
+    fields = _fields(shape, work, depth)
+    overlaps = (
+        by_pixels(shape, pixels=PIXELS_AT_ONCE, copied=True)
+        if is_row_of_pixels(shape)
+        else by_rows(shape, rows=1, copied=False)
+    )
+    return Replacement(
+        "ec_mul_conv",
+        "edgecomp_mul_conv.h",
+        (0,),
+        {
+            "weights": _packed(channels.weights),
+            "channels": channel_rows(channels),
+            "geometry": geometry(fields),
+        },
+        PIXELS_AT_ONCE * 4 * quads(depth),
+        overlaps,
+    )
+
+
+def channel_rows(channels: Channels) -> npt.NDArray[np.int32]:
+    """Twice the bias, multiplier, shift of each channel [channels, 3]: `ec_mul_channel`."""
+    return np.ascontiguousarray(channels.doubled()[:, (0, 1, 3)])
+
+
+def _packed(weights: Array) -> npt.NDArray[np.uint8]:
+    """[channels, 4 * quads]: weights plus an offset that makes them unsigned."""
+    filled = np.pad(weights.astype(np.int64), [(0, 0), (0, -weights.shape[1] % 4)])
+    return (filled + WEIGHT_OFFSET).astype(np.uint8)
+
+
+def _fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:
+    """Fields of `ec_mul_conv_shape`."""
+    batch, height, width, channels = shape.x
+    rescale = work.rescale
+    return {
+        "batch": batch,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "out_height": shape.output_extent(0),
+        "out_width": shape.output_extent(1),
+        "filters": shape.out_channels,
+        "kernel_height": shape.kernel[0],
+        "kernel_width": shape.kernel[1],
+        "stride_height": shape.strides[0],
+        "stride_width": shape.strides[1],
+        "pad_top": shape.pads[0],
+        "pad_left": shape.pads[1],
+        "quads": quads(depth),
+        "zero_point": work.input_zero_point,
+        "twice_zero": 2 * rescale.zero_point + 1,
+        "points": int(is_row_of_pixels(shape)),
+        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
+        "low": rescale.low,
+        "high": rescale.high,
+    }
