@@ -145,6 +145,13 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", type=Path, metavar="MODEL", help="what the baseline runs, as in model.onnx"
     )
+    command.add_argument(
+        "--flash-command",
+        metavar="COMMAND",
+        help="what flashes {elf} before --on serial:..., as in 'openocd -f board/st_nucleo_f4.cfg "
+        '-c "program {elf} verify reset exit"\', or '
+        "'pyocd load -t stm32f446retx {elf}'",
+    )
     _add_link(command)
     _add_model_options(command)
 
@@ -183,7 +190,8 @@ def _add_link(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--on",
         metavar="LINK",
-        help="native:, unicorn:, qemu: or ssh://user@host:port; by default what fits",
+        help="native:, unicorn:, qemu:, ssh://user@host:port, or of bench serial:/dev/ttyACM0; by "
+        "default what fits",
     )
 
 

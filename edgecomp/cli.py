@@ -184,6 +184,7 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Any:
         options.baseline,
         None if options.model is None else _model_file(options, options.model),
         progress,
+        options.flash_command,
     )
 
 

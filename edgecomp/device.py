@@ -73,6 +73,17 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class Serial:
+    """How a program is measured through a serial port.
+
+    Attributes:
+        board: what the target's bench firmware calls the board; empty where it knows none.
+    """
+
+    board: str = ""
+
+
+@dataclass(frozen=True)
 class Device:
     """A device profile; the fields are the keys of the TOML file.
 
@@ -87,6 +98,7 @@ class Device:
         power: watts.
         timing: cycles an instruction takes.
         emulator: what stands in for it, if anything does.
+        serial: how a board is measured.
     """
 
     name: str
@@ -99,6 +111,7 @@ class Device:
     power: Power
     timing: Timing
     emulator: Emulator = Emulator()
+    serial: Serial = Serial()
 
     def to_json(self) -> dict[str, Any]:
         """The profile as plain JSON values, shaped like the TOML file; no limit becomes null."""

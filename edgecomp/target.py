@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp_runtime.manifest import Flash, Machine
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgecomp.device import Device
     from edgecomp.lowering.emit_c import CSource
     from edgecomp.program import Kernel, Program
+    from edgecomp_runtime.artifact import Artifact
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,23 @@ class Target(Protocol):
 
         Raises:
             EdgecompError: the compiler refused the source, or a tool is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class FlashedTarget(Target, Protocol):
+    """A target whose programs run from a board's flash memory."""
+
+    def serial_image(self, artifact: Artifact, work: Path) -> bytes:
+        """The bench firmware of `artifact` for its board, which talks through a serial port.
+
+        Args:
+            artifact: what `build` of this target gave.
+            work: a folder to build in.
+
+        Raises:
+            EdgecompError: there is none for the artifact's device.
         """
         ...
 

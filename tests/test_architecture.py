@@ -54,6 +54,8 @@ def test_the_runtime_imports_numpy_and_the_standard_library_only(module: str) ->
     allowed = {"numpy", "edgecomp_runtime", *sys.stdlib_module_names}
     if module == "edgecomp_runtime/engines/unicorn.py":
         allowed.add("unicorn")
+    if module == "edgecomp_runtime/engines/serial_port.py":
+        allowed.add("serial")
     assert imported_packages(module) <= allowed
 
 

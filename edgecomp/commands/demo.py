@@ -26,7 +26,8 @@ from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.data import read_samples
 from edgecomp_runtime.energy import RaplMeter
 from edgecomp_runtime.manifest import Manifest
-from edgecomp_runtime.measure import Measurement, bench
+from edgecomp_runtime.measure import bench
+from edgecomp_runtime.measurement import Measurement
 from edgecomp_runtime.npz import write_arrays
 from edgecomp_runtime.session import Session
 

@@ -15,7 +15,8 @@ from edgecomp.commands.verify import Verified
 from edgecomp.report.tables import Lines, Pairs, facts, table
 from edgecomp.report.units import NONE, bytes_text, count_text, share_text, small_text
 from edgecomp_runtime.compare import EXACT, Ratio
-from edgecomp_runtime.measure import Measurement
+from edgecomp_runtime.manifest import Manifest
+from edgecomp_runtime.measurement import Measurement
 
 
 def run_lines(result: Ran) -> Lines:
@@ -59,14 +60,26 @@ def bench_lines(result: Benched) -> Lines:
     for entry in result.entries:
         measurement = entry.measurement
         yield Text(str(entry.path), style="bold")
-        yield facts([*_measured(measurement), *_ratios(result, entry)])
+        yield facts([*_measured(measurement), *_sizes(entry.manifest), *_ratios(result, entry)])
         rows = [
             (op.name, op.op, count_text(op.instructions), count_text(op.cycles))
             for op in measurement.per_op
-            if op.instructions is not None
+            if op.instructions is not None or op.cycles is not None
         ]
         if rows:
-            yield table("", ("node", "operator", "instructions#", "cycles (modelled)#"), rows)
+            cycles = f"cycles ({measurement.cycles_kind})#"
+            yield table("", ("node", "operator", "instructions#", cycles), rows)
+
+
+def _sizes(manifest: Manifest) -> Pairs:
+    """Flash and RAM by part."""
+    flash, memory = manifest.flash, manifest.memory
+    code, weights = count_text(flash.code_bytes), count_text(flash.weights_bytes)
+    arena, state = count_text(memory.arena_bytes), count_text(memory.state_bytes)
+    return [
+        ("flash", f"code {code} bytes, weights {weights}"),
+        ("RAM", f"arena {arena} bytes, state {state}, stack at most {memory.stack_bytes:,}"),
+    ]
 
 
 def _ratios(result: Benched, entry: Entry) -> Pairs:
@@ -98,7 +111,7 @@ def _measured(measurement: Measurement) -> Pairs:
     if measurement.instructions is not None:
         pairs.append(("instructions", f"{count_text(measurement.instructions)} (exact)"))
     if measurement.cycles is not None:
-        pairs.append(("cycles", f"{count_text(measurement.cycles)} (modelled)"))
+        pairs.append(("cycles", f"{count_text(measurement.cycles)} ({measurement.cycles_kind})"))
     kind = measurement.latency_kind
     for percent in (50, 90, 99) if len(measurement.samples_s) > 1 else (50,):
         latency = small_text(measurement.percentile_s(percent), "s")

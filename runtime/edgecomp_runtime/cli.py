@@ -12,7 +12,8 @@ from typing import Any
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.errors import RuntimeInputError
 from edgecomp_runtime.links import bench_artifact, run_artifact
-from edgecomp_runtime.measure import REPEAT, WARMUP, Measurement
+from edgecomp_runtime.measure import REPEAT, WARMUP
+from edgecomp_runtime.measurement import Measurement
 from edgecomp_runtime.summary import artifact_summary
 
 _EXIT_OK, _EXIT_INPUT, _EXIT_INTERRUPTED = 0, 1, 130

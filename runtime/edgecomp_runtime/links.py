@@ -21,14 +21,8 @@ from edgecomp_runtime.engines import choose_engine
 from edgecomp_runtime.errors import InputError
 from edgecomp_runtime.files import whole_file
 from edgecomp_runtime.manifest import Manifest
-from edgecomp_runtime.measure import (
-    REPEAT,
-    WARMUP,
-    Measurement,
-    Progress,
-    bench_in_turn,
-    measurement_from_json,
-)
+from edgecomp_runtime.measure import REPEAT, WARMUP, Progress, bench_in_turn
+from edgecomp_runtime.measurement import Measurement, measurement_from_json
 from edgecomp_runtime.preprocess import Preprocess
 from edgecomp_runtime.remote import SCHEME, RemoteHost, run_there
 from edgecomp_runtime.session import Session

@@ -16,7 +16,7 @@ PACKAGE = Path(edgecomp_runtime.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OWN = {"edgecomp_runtime", "numpy"}
 # what one module alone may import, and only when it is used
-LAZY = {"engines/unicorn.py": {"unicorn"}}
+LAZY = {"engines/unicorn.py": {"unicorn"}, "engines/serial_port.py": {"serial"}}
 OLDEST_PYTHON = (3, 9)
 
 

@@ -13,7 +13,8 @@ from edgecomp_runtime.engines import Counts
 from edgecomp_runtime.examples import example_inputs
 from edgecomp_runtime.host import environment
 from edgecomp_runtime.manifest import TensorSpec
-from edgecomp_runtime.measure import bench, measurement_from_json
+from edgecomp_runtime.measure import bench
+from edgecomp_runtime.measurement import measurement_from_json
 
 
 class _Counting:

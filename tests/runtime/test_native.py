@@ -185,7 +185,7 @@ def test_the_engine_that_fits(single, isa, target, cpu, expected):
     assert engine_name(manifest, "qemu:") == "qemu"
 
 
-@pytest.mark.parametrize("link", ["serial:/dev/ttyACM0", "native", "", "qemu:x"])
+@pytest.mark.parametrize("link", ["usb:/dev/ttyACM0", "native", "", "qemu:x"])
 def test_an_unknown_link_is_told(single_path, link):
     with pytest.raises(InputError, match="there is no link"):
         choose_engine(open_artifact(single_path), link)

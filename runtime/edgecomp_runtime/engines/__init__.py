@@ -16,6 +16,24 @@ from edgecomp_runtime.manifest import Manifest
 
 
 @dataclass(frozen=True)
+class BoardTimes:
+    """What a board's timer said of inferences of one program.
+
+    Attributes:
+        ticks: of each inference.
+        timer_hz: ticks in a second; where it is the clock of the core, ticks are cycles.
+        per_op: ticks of each call of the last inference, in the order of `manifest.ops`; empty
+            where the board cannot tell calls apart.
+        stack_bytes: the deepest the stack became.
+    """
+
+    ticks: tuple[int, ...]
+    timer_hz: int
+    per_op: tuple[int, ...]
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
 class Counts:
     """Exact counts of one inference, by an emulator.
 
@@ -88,6 +106,18 @@ class TimingEngine(Engine, Protocol):
         ...
 
 
+@runtime_checkable
+class BoardEngine(Engine, Protocol):
+    """A board with a timer of its own."""
+
+    def times(self, samples: Sequence[Sequence[npt.NDArray[Any]]]) -> BoardTimes:
+        """Run one inference for each of `samples`; the board's figures."""
+        ...
+
+
+SERIAL = "serial:"
+"""What the link to a board begins with; the port follows."""
+
 # name of the engine, which is the scheme of its link: module and class
 ENGINES: Mapping[str, tuple[str, str]] = {
     "native": ("edgecomp_runtime.engines.native", "NativeEngine"),
@@ -113,7 +143,10 @@ def engine_name(manifest: Manifest, link: str | None = None) -> str:
         name = link[:-1] if link.endswith(":") else ""
         if name not in ENGINES:
             links = ", ".join(f"{known}:" for known in ENGINES)
-            raise InputError(f"there is no link {link!r}; choose one of {links}, ssh://user@host")
+            raise InputError(
+                f"there is no link {link!r}; choose one of {links}, ssh://user@host, "
+                f"{SERIAL}/dev/ttyACM0"
+            )
         return name
     if manifest.target == "cpu" and manifest.machine.isa == host_isa():
         return "native"
@@ -126,12 +159,16 @@ def choose_engine(artifact: Artifact, link: str | None = None) -> Engine:
 
     Args:
         artifact: the opened artifact.
-        link: "native:", "unicorn:", "qemu:", or None.
+        link: "native:", "unicorn:", "qemu:", "serial:PORT", or None.
 
     Raises:
         InputError: there is no such link, or what the engine needs is not installed.
         ArtifactError: the program does not fit the engine.
     """
+    if link is not None and link.startswith(SERIAL):
+        from edgecomp_runtime.engines.serial import SerialEngine
+
+        return SerialEngine(artifact, link)
     module, name = ENGINES[engine_name(artifact.manifest, link)]
     engine_class = getattr(importlib.import_module(module), name)
     return cast(Engine, engine_class(artifact))

@@ -18,6 +18,7 @@ from edgecomp_targets.cortex_m.firmware import firmware, processor_flags
 
 if TYPE_CHECKING:
     from edgecomp.lowering.emit_c import CSource
+    from edgecomp_runtime.artifact import Artifact
 
 OPTIMIZE = {"speed": "-O3", "balanced": "-O2", "size": "-Oz"}
 """Compiler option for each `--optimize`."""
@@ -72,6 +73,12 @@ class CortexM:
             flash=flash,
             stack_bytes=objects.stack_bytes,
         )
+
+    def serial_image(self, artifact: Artifact, work: Path) -> bytes:
+        """See `FlashedTarget.serial_image`."""
+        from edgecomp_targets.cortex_m.serial_firmware import serial_firmware
+
+        return serial_firmware(artifact, work)
 
 
 def _link_alone(symbol: str, processor: Sequence[str], objects: Sequence[str], work: Path) -> bytes:

@@ -12,6 +12,12 @@ from edgecomp_targets.cortex_m.boards import BOARDS, CORES, Board
 # Painted anew before every run, so not larger than any program needs.
 STACK_BYTES = 0x8000
 
+WATCH_LIMIT = 4096
+"""Functions that can be timed in one run, on a board whose code can be written."""
+
+SEMIHOSTING, UART = "semihosting", "uart"
+"""Files of a debugger's host, or a serial port."""
+
 # The same for the program itself; contraction would make float results depend on the core.
 COMPILE_FLAGS = (
     "-std=c11",
@@ -50,8 +56,10 @@ def firmware(
     symbol: str,
     inputs: Sequence[BufferRecord],
     outputs: Sequence[BufferRecord],
+    board: Board | None = None,
+    transport: str = SEMIHOSTING,
 ) -> Firmware:
-    """The bench firmware for the program `symbol` on the emulated board of `core`.
+    """The bench firmware for the program `symbol`.
 
     Compile `files[*.c]` and the program with `zig cc`, and link all of it to one image:
 
@@ -62,8 +70,10 @@ def firmware(
         core: key of `CORES`.
         symbol: prefix of the program's C names; `SYMBOL.h` must be on the include path.
         inputs, outputs: where the memory plan put them in the arena, in the model's order.
+        board: what it runs on; by default the emulated board of `core`.
+        transport: how it is spoken to, `SEMIHOSTING` or `UART`.
     """
-    board = BOARDS[CORES[core].board]
+    board = board or BOARDS[CORES[core].board]
     csrc = resources.files("edgecomp_targets.cortex_m") / "csrc" / "bench"
     files = {entry.name: entry.read_text() for entry in csrc.iterdir() if entry.is_file()}
     files["firmware.ld"] = _linker_script(files["firmware.ld"], board)
@@ -71,7 +81,7 @@ def firmware(
     files["bench_board.h"] = _board_header(board)
     return Firmware(
         files=files,
-        sources=tuple(sorted(name for name in files if name.endswith(".c"))),
+        sources=tuple(sorted(name for name in files if _is_linked(name, transport))),
         compile_flags=(*processor_flags(core), *COMPILE_FLAGS, "-I."),
         link_flags=(
             *processor_flags(core),
@@ -80,6 +90,13 @@ def firmware(
             "firmware.ld",
             "-Wl,--entry=reset_handler",
         ),
+    )
+
+
+def _is_linked(name: str, transport: str) -> bool:
+    """Whether the file `name` is compiled: of the transports, the one chosen."""
+    return name.endswith(".c") and (
+        not name.startswith("transport_") or name == f"transport_{transport}.c"
     )
 
 
@@ -96,12 +113,18 @@ def _linker_script(template: str, board: Board) -> str:
 
 
 def _board_header(board: Board) -> str:
-    """C definitions of the board's name and timer."""
+    """C definitions of what the board has."""
+    steps = ((f"{value:#x}u" for value in step) for step in board.setup)
+    setup = "".join(f"{{{', '.join(step)}}}, " for step in steps)
     lines = [
         f'#define BENCH_MACHINE "{board.machine}"',
         f"#define BENCH_TIMER_HZ {board.timer_hz}u",
+        f"#define BENCH_UART_HZ {board.uart_hz}u",
+        f"#define BENCH_WATCH_LIMIT {WATCH_LIMIT if board.in_ram else 1}u",
+        f"#define BENCH_SETUP {setup}",
     ]
-    lines += [f"#define {name} {address:#x}u" for name, address in board.timer.items()]
+    devices = {**board.timer, **board.uart}
+    lines += [f"#define {name} {address:#x}u" for name, address in devices.items()]
     return "\n".join(lines) + "\n"
 
 

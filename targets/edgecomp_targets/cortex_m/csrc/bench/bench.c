@@ -1,9 +1,9 @@
-/* Bench firmware: runs the model on every sample of a host file, and counts.
+/* Bench firmware: runs the model on every sample of a request, and counts.
  *
- * Reads `edgecomp.in`: uint32 number of samples, uint32 number of functions to watch and their
+ * The request: uint32 number of samples, uint32 number of functions to watch and their
  * addresses, then all inputs, in order, and the state, for each sample; and, if there are functions to watch, for
  * one more run in which each of them is timed.
- * Writes `edgecomp.out`: for each sample uint32 timer ticks of SYMBOL_run, then all outputs and the state; then
+ * The answer: for each sample uint32 timer ticks of SYMBOL_run, then all outputs and the state; then
  * uint32 ticks of an empty run and uint32 deepest stack in bytes; then, if functions were watched,
  * uint32 ticks of an empty watched function, and of each of those (0 if it was not called).
  * Inputs and outputs lie in the arena, where the memory plan reserved room for them.
@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "semihosting.h"
 #include "timer.h"
+#include "transport.h"
 #include "watch.h"
 
 typedef struct {
@@ -37,8 +37,7 @@ __attribute__((used)) const uint32_t bench_timer_hz = BENCH_TIMER_HZ;
 
 static const uint32_t PAINT = 0xA5C35A3Cu;
 static const uint32_t *stack_at_call;
-enum { WATCH_LIMIT = 4096 };
-static uint32_t watched[WATCH_LIMIT], watched_ticks[1 + WATCH_LIMIT];
+static uint32_t watched[BENCH_WATCH_LIMIT], watched_ticks[1 + BENCH_WATCH_LIMIT];
 static uint8_t arena[BENCH_ARENA_BYTES] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
 static uint8_t state[BENCH_STATE_BYTES + 1] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
 static void *input_pointers[COUNT(bench_inputs)];
@@ -69,75 +68,55 @@ static uint32_t stack_used(void) {
     return (uint32_t)((uintptr_t)stack_at_call - (uintptr_t)word);
 }
 
-_Noreturn static void fail(const char *reason) {
-    host_print(reason);
-    host_exit(2);
-}
-
-static void receive(int32_t file, void *to, uint32_t bytes) {
-    if (host_read(file, to, bytes) != 0) fail("edgecomp.in ends early\n");
-}
-
-static void send(int32_t file, const void *from, uint32_t bytes) {
-    if (host_write(file, from, bytes) != 0) fail("edgecomp.out cannot be written\n");
-}
-
-static void receive_inputs(int32_t in) {
+static void receive_inputs(void) {
     for (size_t i = 0; i < COUNT(bench_inputs); ++i)
-        receive(in, input_pointers[i], bench_inputs[i].bytes);
-    receive(in, state, BENCH_STATE_BYTES);
+        transport_read(input_pointers[i], bench_inputs[i].bytes);
+    transport_read(state, BENCH_STATE_BYTES);
 }
 
 static void check_timer(void) {
-    if (timer_wrapped()) fail("one inference takes longer than the board's timer can count\n");
+    if (timer_wrapped())
+        transport_fail("one inference takes longer than the board's timer can count\n");
 }
 
-static void run_sample(int32_t in, int32_t out, uint32_t *deepest) {
-    receive_inputs(in);
+static void run_sample(uint32_t *deepest) {
+    receive_inputs();
     const uint32_t ticks = measure((run_function)(void (*)(void))BENCH_RUN);
     check_timer();
     const uint32_t used = stack_used();
-    if (*(volatile uint32_t *)__stack_bottom != PAINT) fail("the stack overflowed\n");
+    if (*(volatile uint32_t *)__stack_bottom != PAINT) transport_fail("the stack overflowed\n");
     if (used > *deepest) *deepest = used;
-    send(out, &ticks, sizeof ticks);
+    transport_write(&ticks, sizeof ticks);
     for (size_t i = 0; i < COUNT(bench_outputs); ++i)
-        send(out, output_pointers[i], bench_outputs[i].bytes);
-    send(out, state, BENCH_STATE_BYTES);
+        transport_write(output_pointers[i], bench_outputs[i].bytes);
+    transport_write(state, BENCH_STATE_BYTES);
 }
 
-static void run_watched(int32_t in, int32_t out, uint32_t count) {
+static void run_watched(uint32_t count) {
     const uint32_t nothing = (uint32_t)run_nothing & ~1u;
     watch_begin(&nothing, 1, watched_ticks);
     measure(run_nothing);
-    receive_inputs(in);
+    receive_inputs();
     watch_begin(watched, count, watched_ticks + 1);
     measure((run_function)(void (*)(void))BENCH_RUN);
     check_timer();
-    send(out, watched_ticks, (1 + count) * (uint32_t)sizeof watched_ticks[0]);
-}
-
-static int32_t open_file(const char *name, uint32_t name_bytes, uint32_t mode) {
-    const int32_t file = host_open(name, name_bytes, mode);
-    if (file < 0) fail("edgecomp.in or edgecomp.out cannot be opened\n");
-    return file;
+    transport_write(watched_ticks, (1 + count) * (uint32_t)sizeof watched_ticks[0]);
 }
 
 int main(void) {
-    static const char in_name[] = "edgecomp.in", out_name[] = "edgecomp.out";
-    const int32_t in = open_file(in_name, sizeof in_name - 1, OPEN_READ_BINARY);
-    const int32_t out = open_file(out_name, sizeof out_name - 1, OPEN_WRITE_BINARY);
     for (size_t i = 0; i < COUNT(bench_inputs); ++i)
         input_pointers[i] = arena + bench_inputs[i].offset;
     for (size_t i = 0; i < COUNT(bench_outputs); ++i)
         output_pointers[i] = arena + bench_outputs[i].offset;
     uint32_t header[2], deepest = 0;
-    receive(in, header, sizeof header);
-    if (header[1] > WATCH_LIMIT) fail("there are too many functions to watch\n");
-    receive(in, watched, header[1] * (uint32_t)sizeof watched[0]);
-    for (uint32_t sample = 0; sample < header[0]; ++sample) run_sample(in, out, &deepest);
+    transport_begin();
+    transport_read(header, sizeof header);
+    if (header[1] > BENCH_WATCH_LIMIT) transport_fail("there are too many functions to watch\n");
+    transport_read(watched, header[1] * (uint32_t)sizeof watched[0]);
+    for (uint32_t sample = 0; sample < header[0]; ++sample) run_sample(&deepest);
     const uint32_t tail[2] = {measure(run_nothing), deepest};
-    send(out, tail, sizeof tail);
-    if (header[1] != 0) run_watched(in, out, header[1]);
-    host_close(out);
+    transport_write(tail, sizeof tail);
+    if (header[1] != 0) run_watched(header[1]);
+    transport_end();
     return 0;
 }

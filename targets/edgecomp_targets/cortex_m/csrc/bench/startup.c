@@ -1,9 +1,9 @@
 /* Reset, vector table and faults of the bench firmware, for every Cortex-M core. */
 #include <stdint.h>
 
-#include "semihosting.h"
+#include "transport.h"
 
-extern uint32_t __bss_start[], __bss_end[], __stack_top[];
+extern uint32_t __data_start[], __data_end[], __data_load[], __bss_start[], __bss_end[], __stack_top[];
 
 int main(void);
 
@@ -22,8 +22,12 @@ static void enable_coprocessors(void) {}
 
 _Noreturn void reset_handler(void) {
     enable_coprocessors();
+    const uint32_t *load = __data_load;
+    for (uint32_t *word = __data_start; word != __data_end; ++word) {
+        *(volatile uint32_t *)word = *load++;
+    }
     for (uint32_t *word = __bss_start; word != __bss_end; ++word) *(volatile uint32_t *)word = 0;
-    host_exit((uint32_t)main());
+    for (;;) main();
 }
 
 /* Says where the core was: the exception frame holds the program counter in its seventh word. */
@@ -31,8 +35,7 @@ __attribute__((used)) _Noreturn static void report_fault(const uint32_t *frame) 
     static const char digits[] = "0123456789abcdef";
     char text[] = "the core faulted at 0x00000000\n";
     for (int i = 0; i < 8; ++i) text[22 + i] = digits[(frame[6] >> (28 - 4 * i)) & 15u];
-    host_print(text);
-    host_exit(3);
+    transport_fail(text);
 }
 
 __attribute__((naked)) static void fault_handler(void) {
