@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,12 @@ class Batch:
     Attributes:
         inputs: by name of the model's input, [samples, *shape] with the input's element type.
         labels: class indices, int64 [samples], or None.
+        answers: what a teacher makes of the samples, by name of its value; empty where unknown.
     """
 
     inputs: Mapping[str, Array]
     labels: npt.NDArray[np.int64] | None
+    answers: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -36,7 +38,13 @@ class Batch:
     def take(self, rows: npt.NDArray[np.int64]) -> Batch:
         """The samples at `rows`, in that order."""
         labels = None if self.labels is None else self.labels[rows]
-        return Batch({name: array[rows] for name, array in self.inputs.items()}, labels)
+        inputs = {name: array[rows] for name, array in self.inputs.items()}
+        return Batch(inputs, labels, {name: array[rows] for name, array in self.answers.items()})
+
+    def parts(self, size: int) -> Iterator[Batch]:
+        """The samples in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def augmented(batch: Batch, settings: Settings, random: np.random.Generator) -> 
     """`batch` with some images mirrored and all moved, as `settings` asks; every input alike.
 
     Args:
-        batch: images, [samples, 1, channels, height, width].
+        batch: images, [samples, 1, channels, height, width]; answers to them are left out.
         settings: how.
         random: decides which and where to.
     """

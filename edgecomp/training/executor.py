@@ -139,9 +139,9 @@ class Network:
         return [node for node in self._graph if node in needed and node.op_type != "Constant"]
 
 
-def batch_tensors(inputs: Mapping[str, Array]) -> dict[str, Any]:
+def batch_tensors(arrays: Mapping[str, Array]) -> dict[str, Any]:
     """Arrays of samples, as `Network.run` takes them."""
-    return {name: torch_tensor(array) for name, array in inputs.items()}
+    return {name: torch_tensor(array) for name, array in arrays.items()}
 
 
 def torch_tensor(content: Array) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +13,15 @@ import torch
 from edgecomp.model import Model
 from edgecomp.training.answers import class_scores
 from edgecomp.training.determinism import deterministic
-from edgecomp.training.executor import Network, batch_tensors
-from edgecomp.training.objective import Directions, Labels, Objective, check_labels, make_objective
+from edgecomp.training.executor import Network
+from edgecomp.training.objective import (
+    Directions,
+    Labels,
+    Objective,
+    Samples,
+    check_labels,
+    make_objective,
+)
 from edgecomp.training.settings import Loss
 from edgecomp.training_data import Batch
 
@@ -51,8 +59,8 @@ def gradients(
     totals = [np.zeros(tuple(network.parameters[name].shape), np.float64) for name in names]
     objective = make_objective(model, original, loss)
     with deterministic(threads):
-        for inputs, labels in _chunks(model, batch, objective, network):
-            losses = objective.losses(network.run(inputs, objective.wanted), inputs, labels)
+        for samples in _chunks(model, batch, objective, network):
+            losses = objective.losses(network.run(samples.inputs, objective.wanted), samples)
             parameters = [network.parameters[name] for name in names]
             found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
             for total, gradient in zip(totals, found, strict=True):
@@ -86,12 +94,12 @@ def channel_gradients(
     objective = make_objective(model, None, loss) if loss == "labels" else Directions.of(model)
     parts: dict[str, list[Array]] = {name: [] for name in axes}
     with deterministic(threads):
-        for inputs, labels in _chunks(model, batch, objective, network):
+        for samples in _chunks(model, batch, objective, network):
             with torch.no_grad():
-                shapes = {n: tuple(v.shape) for n, v in network.run(inputs, list(axes)).items()}
-            gates = {n: _gate(shapes[n], axis) for n, axis in axes.items()}
-            values = network.run(inputs, objective.wanted, gates)
-            losses = objective.losses(values, inputs, labels)
+                values = network.run(samples.inputs, list(axes))
+            gates = {name: _gate(tuple(values[name].shape), axis) for name, axis in axes.items()}
+            values = network.run(samples.inputs, objective.wanted, gates)
+            losses = objective.losses(values, samples)
             found = torch.autograd.grad(losses.sum(), list(gates.values()), allow_unused=True)
             for name, gate, gradient in zip(gates, gates.values(), found, strict=True):
                 known = torch.zeros_like(gate) if gradient is None else gradient
@@ -133,16 +141,14 @@ def _gate(shape: tuple[int, ...], axis: int) -> Any:
 
 def _chunks(
     model: Model, batch: Batch, objective: Objective, network: Network
-) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Inputs and labels, a few samples at a time."""
+) -> Iterator[Samples]:
+    """A few samples at a time, the model's own answers in place of missing labels."""
     if isinstance(objective, Labels) and batch.labels is not None:
         check_labels(batch.labels, class_scores(model))
-    for start in range(0, len(batch), _AT_ONCE):
-        part = batch.take(np.arange(start, min(start + _AT_ONCE, len(batch))))
-        inputs = batch_tensors(part.inputs)
-        labels = None if part.labels is None else torch.from_numpy(part.labels)
-        if labels is None and isinstance(objective, Labels):
+    for part in batch.parts(_AT_ONCE):
+        samples = Samples.of(part)
+        if samples.labels is None and isinstance(objective, Labels):
             with torch.no_grad():
-                scores = network.run(inputs, objective.wanted)[objective.scores.value]
-            labels = scores.flatten(1).argmax(1)
-        yield inputs, labels
+                scores = network.run(samples.inputs, objective.wanted)[objective.scores.value]
+            samples = replace(samples, labels=scores.flatten(1).argmax(1))
+        yield samples

@@ -13,8 +13,8 @@ import torch
 from edgecomp.progress import Progress, Step
 from edgecomp.training.augment import augmented
 from edgecomp.training.checkpoint import Checkpoints
-from edgecomp.training.executor import Network, batch_tensors
-from edgecomp.training.objective import Labels, Objective
+from edgecomp.training.executor import Network
+from edgecomp.training.objective import Labels, Objective, Samples
 from edgecomp.training.settings import Settings
 from edgecomp.training_data import Batch
 
@@ -147,11 +147,10 @@ def _epoch(run: _Run, step: Step) -> None:
         done = run.epoch * run.steps + index
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(run.settings, done, run.settings.epochs * run.steps)
-        inputs = batch_tensors(batch.inputs)
-        labels = None if batch.labels is None else torch.from_numpy(batch.labels)
-        values = run.network.run(inputs, run.objective.wanted)
+        samples = Samples.of(batch)
+        values = run.network.run(samples.inputs, run.objective.wanted)
         run.optimizer.zero_grad()
-        run.objective.losses(values, inputs, labels).mean().backward()
+        run.objective.losses(values, samples).mean().backward()
         run.optimizer.step()
         with torch.no_grad():
             for name, mask in run.network.masks.items():
@@ -183,14 +182,11 @@ def validate(network: Network, objective: Objective, batch: Batch) -> Score:
     """How good `network` is on `batch`; losses that are no numbers count as infinite."""
     total, right = 0.0, 0
     with torch.no_grad():
-        for start in range(0, len(batch), _VALIDATED_AT_ONCE):
-            rows = np.arange(start, min(start + _VALIDATED_AT_ONCE, len(batch)))
-            part = batch.take(rows)
-            inputs = batch_tensors(part.inputs)
-            labels = None if part.labels is None else torch.from_numpy(part.labels)
-            values = network.run(inputs, objective.wanted)
-            total += float(objective.losses(values, inputs, labels).sum(dtype=torch.float64))
+        for part in batch.parts(_VALIDATED_AT_ONCE):
+            samples = Samples.of(part)
+            values = network.run(samples.inputs, objective.wanted)
+            total += float(objective.losses(values, samples).sum(dtype=torch.float64))
             if isinstance(objective, Labels):
-                right += int(objective.correct(values, labels).sum())
+                right += int(objective.correct(values, samples).sum())
     loss = total / len(batch)
     return right / len(batch), -loss if math.isfinite(loss) else -math.inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,38 @@ import torch.nn.functional as F  # noqa: N812
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.model import Model
 from edgecomp.training.answers import Answer, answers_of, class_scores, common_features
-from edgecomp.training.executor import Network, Tensors
+from edgecomp.training.executor import Network, Tensors, batch_tensors
 from edgecomp.training.settings import Loss, Measure
+from edgecomp.training_data import Batch
 
 _SMALL = 1e-12
 """Added to a variance before dividing by it."""
+
+
+_KEPT_BYTES = 2**28
+"""A teacher's answers that take more are computed again in every epoch."""
+
+_ANSWERED_AT_ONCE = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A batch in PyTorch.
+
+    Attributes:
+        inputs, answers: as those of `Batch`.
+        labels: int64 [samples], or None.
+    """
+
+    inputs: Tensors
+    labels: Any
+    answers: Tensors
+
+    @classmethod
+    def of(cls, batch: Batch) -> Samples:
+        """The same numbers."""
+        labels = None if batch.labels is None else torch.from_numpy(batch.labels)
+        return cls(batch_tensors(batch.inputs), labels, batch_tensors(batch.answers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +62,19 @@ class Labels:
         """Values of the student's graph that the loss is made of."""
         return (self.scores.value,)
 
-    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+    def losses(self, values: Tensors, samples: Samples) -> Any:
         """The loss of each sample, [samples].
 
         Args:
             values: the `wanted` of the student, [samples, *shape].
-            inputs: the samples.
-            labels: int64 [samples].
+            samples: what they were made of.
         """
-        return F.cross_entropy(values[self.scores.value].flatten(1), labels, reduction="none")
+        scores = values[self.scores.value].flatten(1)
+        return F.cross_entropy(scores, samples.labels, reduction="none")
 
-    def correct(self, values: Tensors, labels: Any) -> Any:
+    def correct(self, values: Tensors, samples: Samples) -> Any:
         """Whether the label of each sample has the highest score, [samples]."""
-        return values[self.scores.value].flatten(1).argmax(1) == labels
+        return values[self.scores.value].flatten(1).argmax(1) == samples.labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +100,30 @@ class Teacher:
         """Values of the student's graph that the loss is made of."""
         return tuple(dict.fromkeys([*(own.value for own, _ in self.answers), *self.features]))
 
-    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Values of the teacher's graph that it is compared with."""
+        outputs = [theirs.value for _, theirs in self.answers]
+        return tuple(dict.fromkeys([*outputs, *self.features]))
+
+    def answered(self, batch: Batch) -> Batch:
+        """`batch` with the teacher's answers, where they take no more than `_KEPT_BYTES`."""
+        parts: list[Tensors] = []
+        for part in batch.parts(_ANSWERED_AT_ONCE):
+            with torch.no_grad():
+                parts.append(self.network.run(batch_tensors(part.inputs), self.asked))
+            bytes_each = sum(value.nbytes for value in parts[0].values()) / len(part)
+            if len(parts) == 1 and bytes_each * len(batch) > _KEPT_BYTES:
+                return batch
+        answers = {n: torch.cat([part[n] for part in parts]).numpy() for n in self.asked}
+        return replace(batch, answers=answers)
+
+    def losses(self, values: Tensors, samples: Samples) -> Any:
         """The loss of each sample; see `Labels.losses`. Labels are not looked at."""
-        names = tuple(
-            dict.fromkeys([*(theirs.value for _, theirs in self.answers), *self.features])
-        )
-        with torch.no_grad():
-            right = self.network.run(inputs, names)
+        right = samples.answers
+        if not right:
+            with torch.no_grad():
+                right = self.network.run(samples.inputs, self.asked)
         total = torch.zeros(())
         for (own, theirs), kl in zip(self.answers, self.kl, strict=True):
             student, teacher = values[own.value], right[theirs.value]
@@ -122,7 +166,7 @@ class Directions:
         """Values of the graph that the sum is made of."""
         return tuple(answer.value for answer in self.answers)
 
-    def losses(self, values: Tensors, inputs: Tensors, labels: Any) -> Any:
+    def losses(self, values: Tensors, samples: Samples) -> Any:
         """The sum for each sample; see `Labels.losses`. Every call draws other signs."""
         total = torch.zeros(())
         for answer in self.answers:

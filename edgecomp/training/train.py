@@ -13,7 +13,7 @@ from edgecomp.training.checkpoint import Checkpoints
 from edgecomp.training.determinism import deterministic
 from edgecomp.training.executor import Network
 from edgecomp.training.loop import fit
-from edgecomp.training.objective import check_labels, make_objective
+from edgecomp.training.objective import Teacher, check_labels, make_objective
 from edgecomp.training.settings import Settings
 from edgecomp.training_data import Batch, split, unlabelled
 
@@ -72,6 +72,10 @@ def train_and_report(model: Model, settings: Settings, context: Context) -> Trai
         context.checkpoints, (model, teacher), (training, validation), settings
     )
     with deterministic(settings.threads):
+        if isinstance(objective, Teacher):
+            validation = objective.answered(validation)
+            if not settings.flip and not settings.shift:
+                training = objective.answered(training)
         before, after = fit(
             network, objective, training, validation, settings, checkpoints, context.progress
         )

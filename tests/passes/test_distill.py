@@ -51,7 +51,7 @@ def test_a_spoiled_model_comes_close_again(
         run_reference(model, [unseen])[0] for model in (small_cnn, noisy, trained.model)
     )
     assert trained.loss < 0.5 * trained.loss_before
-    assert np.square(after - right).mean() < 0.5 * np.square(before - right).mean()
+    assert np.square(after - right).mean() < 0.7 * np.square(before - right).mean()
 
 
 def test_the_first_model_is_the_teacher(
