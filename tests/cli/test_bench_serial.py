@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from edgecomp.device import load_device
+from edgecomp.importers import load
+from edgecomp.pipeline import compile_model
+
 Edgecomp = Callable[..., Any]
 
 # What takes the place of a programmer: it copies the image, boots a board with it, and makes the
@@ -34,18 +38,11 @@ def programmer(here: Path) -> Iterator[str]:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-@pytest.fixture
-def artifact(edgecomp: Edgecomp, demo: Path, here: Path) -> Path:
-    compiled = (
-        "compile",
-        demo / "digits_int8.onnx",
-        "--device",
-        "qemu_mps2_an386",
-        "-o",
-        "m4.edge",
-    )
-    assert edgecomp(*compiled).code == 0
-    return here / "m4.edge"
+@pytest.fixture(scope="session")
+def artifact(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("m4") / "m4.edge"
+    compile_model(load(demo / "digits_int8.onnx"), load_device("qemu_mps2_an386"), output)
+    return output
 
 
 def test_a_board_is_flashed_and_measured(
