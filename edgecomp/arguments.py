@@ -47,9 +47,16 @@ def _inspect_arguments(command: argparse.ArgumentParser) -> None:
 
 def _compress_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
-    _add_pass_options(command, required=True)
+    _add_pass_options(command)
     command.add_argument(
         "--device", metavar="NAME", help="what the model is compressed for: its costs decide"
+    )
+    command.add_argument(
+        "--test", type=Path, metavar="T.npz", help="labelled samples: the accuracy after each pass"
+    )
+    command.add_argument("--report", type=Path, metavar="R.html", help="a page on the run to write")
+    command.add_argument(
+        "--save-recipe", type=Path, metavar="R.toml", help="a recipe to write that repeats the run"
     )
     _add_model_options(command)
     command.add_argument(
@@ -65,7 +72,7 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one of `edgecomp devices`, or a profile of your own that ends in .toml",
     )
-    _add_pass_options(command, required=False)
+    _add_pass_options(command)
     _add_model_options(command)
     command.add_argument(
         "--optimize",
@@ -98,12 +105,7 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="Y.npz", help="file to write"
     )
-    command.add_argument(
-        "--state",
-        choices=("carry", "reset"),
-        default="reset",
-        help="of a streaming model: carried from sample to sample, or reset before each (default)",
-    )
+    _add_state(command)
     _add_link(command)
 
 
@@ -113,6 +115,7 @@ def _verify_arguments(command: argparse.ArgumentParser) -> None:
         "--against", type=Path, required=True, metavar="MODEL", help="what it should compute"
     )
     command.add_argument("--data", type=Path, required=True, metavar="X.npz", help="samples")
+    _add_state(command)
     _add_sample_limit(command)
     _add_model_options(command)
 
@@ -186,6 +189,15 @@ def _add_artifact(command: argparse.ArgumentParser) -> None:
     command.add_argument("artifact", type=Path, metavar="OUT.edge", help="the artifact")
 
 
+def _add_state(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--state",
+        choices=("carry", "reset"),
+        default="reset",
+        help="of a streaming model: carried from sample to sample, or reset before each (default)",
+    )
+
+
 def _add_link(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--on",
@@ -201,16 +213,18 @@ def _add_sample_limit(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_pass_options(command: argparse.ArgumentParser, required: bool) -> None:
+def _add_pass_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-p",
         "--pass",
         dest="passes",
         action="append",
         default=[],
-        required=required,
         metavar="PASS",
         help="a pass with its options, as in quantize:estimator=mse; may be repeated",
+    )
+    command.add_argument(
+        "--recipe", type=Path, metavar="R.toml", help="a file with more passes, which come first"
     )
     command.add_argument(
         "--data", type=Path, metavar="D.npz", help="samples for passes that calibrate"

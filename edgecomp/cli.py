@@ -125,10 +125,11 @@ def _inspect(options: argparse.Namespace, progress: Progress) -> Any:
 
 
 def _compress(options: argparse.Namespace, progress: Progress) -> Any:
-    from edgecomp.commands.compress import compress_file
+    from edgecomp.commands.compress import Extras, compress_file
 
     file = _model_file(options, options.model)
-    return compress_file(file, _pass_files(options), options.device, options.output, progress)
+    extras = Extras(options.device, options.test, options.report, options.save_recipe)
+    return compress_file(file, _pass_files(options), options.output, extras, progress)
 
 
 def _compile(options: argparse.Namespace, progress: Progress) -> Any:
@@ -162,7 +163,8 @@ def _verify(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.verify import verify_file
 
     model = _model_file(options, options.against)
-    return verify_file(options.artifact, model, options.data, options.samples, progress)
+    carry = options.state == "carry"
+    return verify_file(options.artifact, model, options.data, options.samples, carry, progress)
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Any:
@@ -216,7 +218,7 @@ HANDLERS: Mapping[str, Handler] = {
 def _pass_files(options: argparse.Namespace) -> PassFiles:
     from edgecomp.commands.pass_files import PassFiles
 
-    return PassFiles(options.passes, options.data, options.train)
+    return PassFiles(options.passes, options.data, options.train, options.recipe)
 
 
 def _model_file(options: argparse.Namespace, path: Path) -> ModelFile:

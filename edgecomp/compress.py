@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import onnx_ir as ir
 from edgecomp.calibration import CalibrationData
 from edgecomp.device import Device
 from edgecomp.errors import EdgecompError, Reason
+from edgecomp.graph.cost import CORES, model_cost
 from edgecomp.graph.summary import summarize
 from edgecomp.history import write_history
 from edgecomp.model import Model
@@ -30,17 +31,21 @@ class Statistics:
         params: elements of all learned constants.
         macs: multiply-accumulates of one inference.
         bytes: bytes of all constants.
+        instructions: modelled instructions of one inference on the device, as an int8 program;
+            None where no device was named.
     """
 
     params: int
     macs: int
     bytes: int
+    instructions: int | None = None
 
 
-def statistics(model: Model) -> Statistics:
-    """Count `model`."""
+def statistics(model: Model, device: Device | None = None) -> Statistics:
+    """Count `model`, and model what it costs on `device`."""
     summary = summarize(model)
-    return Statistics(summary.params, summary.macs, summary.bytes)
+    cost = None if device is None else round(model_cost(model, CORES[device.core]))
+    return Statistics(summary.params, summary.macs, summary.bytes, cost)
 
 
 def compress(
@@ -68,10 +73,17 @@ def compress(
         EdgecompError: a pass cannot be applied, or made something that is no ONNX model.
     """
     context = Context(data, train, device, model, checkpoints, progress)
+    for after in compress_steps(model, passes, context):
+        model = after
+    return model
+
+
+def compress_steps(model: Model, passes: Sequence[Pass], context: Context) -> Iterator[Model]:
+    """`model` after each of `passes`, which are applied one after the other, as in `compress`."""
     for each in passes:
         model = each.apply(model, context)
         _check(model, each)
-    return model
+        yield model
 
 
 def _check(model: Model, applied: Pass) -> None:

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecomp.commands.model_file import ModelFile, check_output
 from edgecomp.commands.pass_files import PassFiles
-from edgecomp.compress import Statistics, compress, save_model, statistics
-from edgecomp.device import load_device
+from edgecomp.compress import Statistics, compress_steps, save_model, statistics
+from edgecomp.device import Device, load_device
+from edgecomp.errors import EdgecompError, Reason
+from edgecomp.model import Model
+from edgecomp.passes.context import Context
 from edgecomp.progress import Progress
+from edgecomp.recipe import write_recipe
+from edgecomp.training.accuracy import accuracy
+from edgecomp.training_data import Batch
+
+
+@dataclass(frozen=True)
+class Step:
+    """A model on its way.
+
+    Attributes:
+        spec: the pass that made it; "" for the model as it came.
+        brief: the same for people, without the options that have their defaults.
+        statistics: what it costs.
+        accuracy: share of right answers on the test samples, where there are any.
+    """
+
+    spec: str
+    brief: str
+    statistics: Statistics
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -21,34 +45,63 @@ class Compressed:
     Attributes:
         output: the ONNX file written.
         passes: the spec of every pass the model has been through.
-        before, after: what the model costs.
+        steps: the model as it came, and after each pass.
+        device: what it was compressed for, or None.
     """
 
     output: Path
     passes: tuple[str, ...]
-    before: Statistics
-    after: Statistics
+    steps: tuple[Step, ...]
+    device: Device | None
+
+    @property
+    def before(self) -> Statistics:
+        """What the model cost as it came."""
+        return self.steps[0].statistics
+
+    @property
+    def after(self) -> Statistics:
+        """What it costs now."""
+        return self.steps[-1].statistics
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of the contract, the passes and the file."""
+        """The keys of the contract, the steps, the passes and the file."""
         return {
             "before": asdict(self.before),
             "after": asdict(self.after),
+            "steps": [asdict(step) for step in self.steps],
             "passes": list(self.passes),
             "output": str(self.output),
         }
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What `compress` does beside writing the model.
+
+    Attributes:
+        device: name or path of the profile of what the model is compressed for.
+        test: labelled samples to measure the accuracy on after each pass.
+        report: an HTML page to write.
+        save_recipe: a recipe to write that repeats the run.
+    """
+
+    device: str | None = None
+    test: Path | None = None
+    report: Path | None = None
+    save_recipe: Path | None = None
+
+
 def compress_file(
-    file: ModelFile, given: PassFiles, device: str | None, output: Path, progress: Progress
+    file: ModelFile, given: PassFiles, output: Path, extras: Extras, progress: Progress
 ) -> Compressed:
     """Apply passes to a model file and write another.
 
     Args:
         file: the model.
         given: the passes and their data.
-        device: name or path of the profile of what the model is compressed for, or None.
         output: the ONNX file to write, whole or not at all.
+        extras: what else to measure and write.
         progress: who is told how far it is.
 
     Raises:
@@ -56,19 +109,44 @@ def compress_file(
     """
     check_output(output, ".onnx")
     passes = given.passes()
-    profile = None if device is None else load_device(device)
+    if not passes:
+        raise EdgecompError(Reason("no pass was named", fix="give -p PASS or --recipe R.toml"))
+    device = None if extras.device is None else load_device(extras.device)
     preprocess = file.parsed_preprocess()
     model = file.load()
+    tested = PassFiles((), train=extras.test).training(preprocess)
+    batch = None if tested is None else tested.load(model.inputs)
     checkpoints = output.with_suffix(".checkpoints")
-    after = compress(
-        model,
-        passes,
+    context = Context(
         given.calibration(preprocess),
+        given.training(preprocess),
+        device,
+        model,
+        checkpoints,
         progress,
-        train=given.training(preprocess),
-        device=profile,
-        checkpoints=checkpoints,
     )
-    save_model(after, output)
+    models = [model]
+    steps = [Step("", "", statistics(model, device), _accuracy(model, batch))]
+    for each, after in zip(passes, compress_steps(model, passes, context), strict=True):
+        models.append(after)
+        share = _accuracy(after, batch)
+        steps.append(Step(str(each), each.brief, statistics(after, device), share))
+    result = Compressed(output, models[-1].history, tuple(steps), device)
+    save_model(models[-1], output)
+    if extras.save_recipe is not None:
+        write_recipe([str(each) for each in passes], extras.save_recipe)
+    if extras.report is not None:
+        _write_report(result, models, extras.report)
     shutil.rmtree(checkpoints, ignore_errors=True)  # of no use once the work is done
-    return Compressed(output, after.history, statistics(model), statistics(after))
+    return result
+
+
+def _accuracy(model: Model, batch: Batch | None) -> float | None:
+    return None if batch is None else accuracy(model, batch)
+
+
+def _write_report(result: Compressed, models: Sequence[Model], path: Path) -> None:
+    # imported here: templates take a moment that the other runs save
+    from edgecomp.report.page import write_page
+
+    write_page(result, models[0], models[-1], path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgecomp.calibration import CalibrationData
 from edgecomp.passes import parse_passes
 from edgecomp.passes.base import Pass
+from edgecomp.recipe import read_recipe
 from edgecomp.training_data import TrainingData
 from edgecomp_runtime.preprocess import Preprocess
 
@@ -19,6 +20,7 @@ class PassFiles:
 
     Attributes:
         specs: the passes, in order.
+        recipe: a file with more passes, which come first.
         data: samples for passes that calibrate.
         train: samples for passes that train or measure accuracy.
     """
@@ -26,14 +28,17 @@ class PassFiles:
     specs: Sequence[str]
     data: Path | None = None
     train: Path | None = None
+    recipe: Path | None = None
 
     def passes(self) -> tuple[Pass, ...]:
         """The passes.
 
         Raises:
-            EdgecompError: with the reasons of all specs that cannot be used.
+            EdgecompError: the recipe cannot be read; or with the reasons of all specs that cannot
+                be used.
         """
-        return parse_passes(self.specs)
+        listed = () if self.recipe is None else read_recipe(self.recipe)
+        return parse_passes([*listed, *self.specs])
 
     def calibration(self, preprocess: Preprocess | None) -> CalibrationData | None:
         """The samples of `data`; `preprocess` is done to uint8 arrays."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from edgecomp.errors import Reason, raise_if_any
 from edgecomp.model import Model
 from edgecomp.passes.context import Context
-from edgecomp.passes.options import check_values, format_options, parse_options
+from edgecomp.passes.options import check_values, format_changed, format_options, parse_options
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ class Pass(ABC):
         values, reasons = parse_options(cls, options, cls.name)
         raise_if_any(reasons)
         return cls(**values)
+
+    @property
+    def brief(self) -> str:
+        """The spec without the options that have their defaults, for people to read."""
+        options = format_changed(self)
+        return f"{self.name}:{options}" if options else self.name
 
     def __str__(self) -> str:
         options = format_options(self)

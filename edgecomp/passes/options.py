@@ -117,6 +117,15 @@ def format_options(values: Any) -> str:
     )
 
 
+def format_changed(values: Any) -> str:
+    """The options of the pass `values` that differ from their defaults, as people write them."""
+    return ",".join(
+        f"{o.name}={format_value(_normal(o, getattr(values, o.name)))}"
+        for o in options_of(type(values))
+        if getattr(values, o.name) != o.default
+    )
+
+
 def _normal(option: Option, value: Any) -> Any:
     """`value` as text would give it: a whole number given for a float is a float."""
     return float(value) if option.type is float and not option.many else value

@@ -39,7 +39,7 @@ def _step_row(step: Step) -> tuple[str, ...]:
     sizes = (count_text(found.params), count_text(found.macs), bytes_text(found.bytes))
     cost = () if found.instructions is None else (count_text(found.instructions),)
     share = () if step.accuracy is None else (f"{step.accuracy:.2%}",)
-    return (step.spec or "as it came", *sizes, *cost, *share)
+    return (step.brief or "as it came", *sizes, *cost, *share)
 
 
 def compiled_lines(result: Compiled) -> Lines:

@@ -53,12 +53,12 @@ def test_every_mistake_is_told_with_what_is_allowed_and_the_default() -> None:
     told = [str(reason) for reason in caught.value.reasons]
     assert told == [
         "quantize: estimator cannot be 'best'; "
-        "give one of mse, percentile, minmax (the default is mse)",
+        "give one of mse, percentile, minmax, entropy (the default is mse)",
         "quantize: percentile cannot be '3'; give a number from 90 to 100 (the default is 99.99)",
         "quantize: samples cannot be '1.5'; give a whole number of at least 1 (the default is 512)",
         "quantize: per_channel cannot be 'maybe'; give true or false (the default is true)",
         "quantize: there is no option 'sample'; did you mean samples? There are estimator, "
-        "percentile, samples, per_channel, bias_correction, exclude",
+        "percentile, samples, per_channel, bias_correction, exclude, weights, rounding",
         "quantize: exclude has no value; write exclude=VALUE",
     ]
 

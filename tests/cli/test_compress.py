@@ -1,0 +1,80 @@
+"""`edgecomp compress`: recipes, reports, accuracy after each pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Edgecomp = Callable[..., Any]
+PASSES = ("-p", "prune:macs=0.7,samples=20", "-p", "quantize:samples=16")
+
+
+def test_accuracy_and_cost_after_each_pass(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    answer = edgecomp(
+        *("compress", demo / "digits.onnx", *PASSES, "--data", demo / "train.npz"),
+        *("--test", demo / "test.npz", "--device", "nucleo_l4r5zi", "-o", "small.onnx", "--json"),
+    ).json
+    steps = answer["steps"]
+    assert [step["brief"] for step in steps] == ["", "prune:macs=0.7,samples=20",
+                                                 "quantize:samples=16"]  # fmt: skip
+    assert steps[0]["accuracy"] > 0.9
+    assert all(0.0 <= step["accuracy"] <= 1.0 for step in steps)
+    assert steps[1]["statistics"]["macs"] <= 0.7 * steps[0]["statistics"]["macs"]
+    assert steps[1]["statistics"]["instructions"] < steps[0]["statistics"]["instructions"]
+
+
+def test_a_recipe_repeats_a_run_bit_for_bit(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    common = ("compress", demo / "digits.onnx", "--data", demo / "train.npz")
+    first = edgecomp(*common, *PASSES, "-o", "a.onnx", "--save-recipe", "r.toml")
+    again = edgecomp(*common, "--recipe", "r.toml", "-o", "b.onnx")
+    assert (first.code, again.code) == (0, 0)
+    assert (here / "a.onnx").read_bytes() == (here / "b.onnx").read_bytes()
+
+
+class Page(HTMLParser):
+    """Collects the elements of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(v) for name, v in attrs if name in ("src", "href", "xlink:href")]
+
+
+def test_the_report_stands_alone(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    common = ("compress", demo / "digits.onnx", "--data", demo / "train.npz", *PASSES)
+    assert edgecomp(*common, "--test", demo / "test.npz", "--report", "r.html",
+                    "-o", "small.onnx").code == 0  # fmt: skip
+    text = (here / "r.html").read_text()
+    page = Page(text)
+    assert page.links == []
+    assert {"table", "svg", "polyline", "pre"} <= set(page.tags)
+    assert "prune:macs=0.7,samples=20" in text
+    assert re.search(r"accuracy \d+\.\d+% to \d+\.\d+%", text)
+
+
+def test_nothing_to_do(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    answer = edgecomp("compress", demo / "digits.onnx", "-o", "small.onnx")
+    assert answer.code == 1
+    assert answer.sentences == ["no pass was named; give -p PASS or --recipe R.toml"]
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["--train", "--test", "--data"])
+def test_data_that_is_not_there(edgecomp: Edgecomp, demo: Path, here: Path, missing: str) -> None:
+    answer = edgecomp(
+        *("compress", demo / "digits.onnx", "-p", "finetune:epochs=1" if missing == "--train"
+          else "quantize"), *(missing, "absent.npz"), "-o", "small.onnx"
+    )  # fmt: skip
+    assert answer.code == 1
+    assert any("absent.npz" in sentence for sentence in answer.sentences)
+    assert list(here.iterdir()) == []
