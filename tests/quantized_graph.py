@@ -66,13 +66,22 @@ GRIDS: Mapping[str, Grid] = {
 
 @dataclass(frozen=True)
 class Quantized:
-    """A constant: content, scale and zero point in int8, a channel axis or None."""
+    """A constant.
+
+    Attributes:
+        content: in int8 steps.
+        scale, zero_point: likewise.
+        axis: the channel axis, or None.
+        is_weights: whether it is stored as a graph's weights are.
+        stored: whether all that is as the model has it already.
+    """
 
     content: Array
     scale: Array
     zero_point: int = 0
     axis: int | None = None
     is_weights: bool = False
+    stored: bool = False
 
 
 def ints(*values: int) -> Array:
@@ -123,7 +132,10 @@ class QuantizedGraph:
             return self.constant(given)
         content, scale = self.grid.steps(given.content), given.scale / np.float32(self.grid.finer)
         zero_point = self.grid.steps(given.zero_point)
-        if given.is_weights:
+        if given.stored:
+            content, scale = given.content, given.scale
+            zero_point = np.asarray(given.zero_point, content.dtype)
+        elif given.is_weights:
             kind, offset = self.grid.weights, self.grid.weights_offset
             wide = given.content.astype(np.int64) * (2 if kind == "int16" else 1)
             content = np.clip(wide + offset, *_limits(kind)).astype(kind)

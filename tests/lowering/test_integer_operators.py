@@ -120,6 +120,10 @@ CASES: Mapping[str, Case] = {
     "product": Case("MatMul", ("image", "matrix"), 0.5, 4),
     "prelu": Case("PRelu", ("image", activation(np.arange(-3, 3)[:, None, None], 0.2, -1))),
     "squared": Case("Sub > Square", PAIR, 0.5, -128),
+    "conv": Case("Conv", ("image", weights(5, 6, 3, 3, axis=0)), 0.3, 5, {"pads": [1, 1, 1, 1]}),
+    "depthwise": Case("Conv", ("image", weights(12, 1, 3, 2)), 0.2, 5, {"group": 6}),
+    "dense": Case("MatMul", ("positive", weights(50, 7)), 0.1, -128),
+    "dense_per_unit": Case("Gemm", ("positive", weights(7, 50, axis=0)), 0.1, -128, {"transB": 1}),
     "conv_transpose": Case(
         "ConvTranspose", ("image", weights(6, 4, 3, 3, axis=1)), 0.2, 5, TRANSPOSE_CONV
     ),
@@ -141,15 +145,22 @@ def _steps(op: str) -> float:
     return {"Exp": 12.0, "Softmax": 20.0}.get(op, 3.0)
 
 
-def _cases(grid: Grid) -> Mapping[str, Case]:
-    """Those that have an integer meaning between activations of a type."""
-    if grid.finer == 1:
-        return CASES
-    return {
-        name: case
-        for name, case in CASES.items()
-        if set(case.op.replace("Sub > Square", "SquaredDifference").split(" > ")) <= WIDE
-    }
+def _cases(dtype: str) -> Mapping[str, Case]:
+    """Those that have an integer meaning between activations of a type; of unsigned ones, a few."""
+    cases = dict(CASES)
+    if GRIDS[dtype].finer > 1:
+        wide = {*WIDE, "Sub > Square"}
+        cases = {name: case for name, case in cases.items() if _operators(case) <= wide}
+    if dtype.startswith("u"):
+        cases = {name: case for name, case in cases.items() if _operators(case) <= UNSIGNED}
+    return cases
+
+
+UNSIGNED = frozenset({"Add", "Conv", "ConvTranspose", "Gemm", "MatMul", "ReduceMean", "Softmax"})
+
+
+def _operators(case: Case) -> set[str]:
+    return {case.op} if case.op == "Sub > Square" else set(case.op.split(" > "))
 
 
 def _model(cases: Mapping[str, Case], grid: Grid) -> onnx.ModelProto:
@@ -177,7 +188,7 @@ def _model(cases: Mapping[str, Case], grid: Grid) -> onnx.ModelProto:
 @pytest.mark.parametrize("dtype", GRIDS)
 def test_operators_are_integer_and_within_a_step(tmp_path: Path, dtype: str) -> None:
     grid = GRIDS[dtype]
-    cases = _cases(grid)
+    cases = _cases(dtype)
     proto = _model(cases, grid)
     inputs = samples(5, [value.name for value in proto.graph.input])
     wanted = reference(proto, inputs)

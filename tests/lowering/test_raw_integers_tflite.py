@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 BATCH = 8
 
 few = settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
