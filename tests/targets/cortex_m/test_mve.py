@@ -88,8 +88,9 @@ def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Arra
     """Bias, multiplier and shift; sums come near the outputs' range, and one shift is 0."""
     shifts = -rng.integers(6, 10, channels) - int(np.log2(depth) / 2)
     bias = rng.integers(-(2**14), 2**14, channels)
+    bias[0] = rng.integers(-99, 99)
     if channels > 1:
-        shifts[0], bias[0] = 0, rng.integers(-99, 99)
+        shifts[0] = 0
     multipliers = rng.integers(2**30, 2**31, channels)
     return bias.astype(np.int32), multipliers.astype(np.int32), shifts.astype(np.int8)
 
@@ -111,7 +112,7 @@ def _convolution(layer: Any, rng: np.random.Generator, row: Any, depthwise: bool
     else:
         name, func = "conv2d", conv2d(shape, zero_point, rescale)
         weights = _int8(rng, filters, *kernel, x[3])
-        weights[0] //= 64
+        weights[0] //= 64 if filters > 1 else 1
     constants = _channels(rng, filters, kernel[0] * kernel[1] * (1 if depthwise else x[3]))
     return layer(func, name, work, [_int8(rng, *x)], (weights, *constants), output)
 
