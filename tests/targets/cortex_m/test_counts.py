@@ -16,14 +16,28 @@ from edgecomp.pipeline import compile_model
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.session import Session
 
-DEVICES = {"M3": "qemu_mps2_an385", "M4": "qemu_mps2_an386", "M33": "qemu_mps2_an505"}
-MODELS = {"kws": "kws_ref_model", "resnet8": "pretrainedResnet_quant", "ad": "ad01_int8"}
+DEVICES = {
+    "M3": "qemu_mps2_an385",
+    "M4": "qemu_mps2_an386",
+    "M33": "qemu_mps2_an505",
+    "M55": "qemu_mps3_an547",
+}
+MODELS = {
+    "kws": "kws_ref_model",
+    "resnet8": "pretrainedResnet_quant",
+    "vww": "vww_96_int8",
+    "ad": "ad01_int8",
+}
 COUNTS = {
     ("kws", "M3"): 10_337_775,
     ("kws", "M4"): 3_399_124,
     ("kws", "M33"): 3_399_124,
     ("resnet8", "M4"): 12_412_785,
     ("ad", "M4"): 316_713,
+    ("kws", "M55"): 599_381,
+    ("resnet8", "M55"): 1_780_561,
+    ("vww", "M55"): 1_327_802,
+    ("ad", "M55"): 54_635,
 }
 TOLERANCE = 1.02
 
