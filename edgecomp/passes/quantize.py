@@ -19,6 +19,7 @@ from edgecomp.graph.quantizable import RULES, Role, weight_axis
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
+from edgecomp.passes.equalize import equalized
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_observe import Observations, observe
 from edgecomp.passes.quantize_palettes import Indices, restore_palettes, without_palettes
@@ -59,11 +60,14 @@ class Quantize(Pass):
     rounding: Literal["nearest", "reconstruct"] = option(
         "nearest", "of weights: to the nearest, or so that the outputs of layers change least"
     )
+    equalize: bool = option(False, "scale channels of layers in a row to ranges that suit both")
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
         data = context.need_data(self.name)
         model, indices = without_palettes(model)
+        if self.equalize:
+            model = equalized(model)
         plan = make_plan(model.graph.graph, self.exclude)
         seen = observe(model, plan, data, self.samples, context.progress)
         parameters = self._parameters(plan, seen)
