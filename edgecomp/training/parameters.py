@@ -64,8 +64,9 @@ def learned_constants(
     Args:
         graph: of an imported model.
         frozen: name patterns (* ? [...]) of nodes whose constants stay as they are.
-        keep_zeros: "always" and "never" hold for every constant; "auto" keeps the zeros of those
-            that were pruned (`SPARSE`, `SPARSE_NARROW`) and of palettes.
+        keep_zeros: "always" and "never" hold for every matrix or filter and every palette; "auto"
+            keeps the zeros of those that were pruned (`SPARSE`, `SPARSE_NARROW`) and of palettes.
+            Vectors, as biases, are free: no pass prunes them, and they may well begin as zeros.
     """
     found: dict[str, Learned] = {}
     held: set[str] = set()
@@ -91,7 +92,9 @@ def _trained(node: ir.Node) -> tuple[ir.Value, ...]:
     return tuple(
         value
         for value in parameters_of(node)
-        if value.is_initializer() and (scalars or elements_of(value) > 1)
+        if value.is_initializer()
+        and (scalars or elements_of(value) > 1)
+        and not (node.op_type == "BatchNormalization" and value in node.inputs[3:])
     )
 
 
@@ -104,7 +107,7 @@ def _learned(value: ir.Value, reader: ir.Node, keep_zeros: KeepZeros) -> Learned
     readers = [use.node for use in dequantized.uses() if is_dequantize(use.node) and use.idx == 0]
     if value.dtype is not None and value.dtype.is_floating_point():
         real = np.array(content, np.float32)
-        return Learned(name, real, palette or _keeps(real, SPARSE, keep_zeros))
+        return Learned(name, real, _keeps(real, SPARSE, keep_zeros, palette))
     grid, scale = (quantization_of(readers[0]), readers[0].inputs[1]) if readers else (None, None)
     if grid is None or scale is None:
         return None
@@ -114,13 +117,16 @@ def _learned(value: ir.Value, reader: ir.Node, keep_zeros: KeepZeros) -> Learned
         grid, scale = Quantization(step, np.zeros((), content.dtype), grid.dtype, None), None
     real = grid.dequantize(content)
     narrow = value.dtype is not None and value.dtype.bitwidth <= 4
-    keeps = palette or _keeps(real, SPARSE_NARROW if narrow else SPARSE, keep_zeros)
+    keeps = _keeps(real, SPARSE_NARROW if narrow else SPARSE, keep_zeros, palette)
     return Learned(name, real, keeps, content, grid, str(scale.name) if scale is not None else "")
 
 
-def _keeps(content: Array, share: float, keep_zeros: KeepZeros) -> bool:
-    if keep_zeros != "auto":
-        return keep_zeros == "always"
+def _keeps(content: Array, share: float, keep_zeros: KeepZeros, palette: bool) -> bool:
+    vector = not palette and content.size == max(content.shape, default=1)
+    if keep_zeros == "never" or vector:
+        return False
+    if keep_zeros == "always" or palette:
+        return True
     return bool(np.count_nonzero(content == 0) >= share * content.size)
 
 

@@ -214,3 +214,10 @@ def test_which_zeros_stay(
         "net (float[1,10] x) => (float[1,10] y) { [dense] y = MatMul (x, w) }", {"w": weights}
     )
     assert ("w" in Network(model, keep_zeros=keep).masks) == masked
+
+
+def test_a_bias_of_zeros_is_learned(make_model: Callable[..., Model], floats: Floats) -> None:
+    text = "net (float[1,5] x) => (float[1,5] y) { [dense] y = Gemm (x, w, b) }"
+    model = make_model(text, {"w": floats(5, 5), "b": np.zeros(5, np.float32)})
+    assert not Network(model).masks
+    assert set(Network(model, keep_zeros="always").masks) == {"w"}
