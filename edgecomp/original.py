@@ -37,6 +37,10 @@ class Original(Protocol):
         """The real outputs for one sample, of the model's shapes and element types."""
         ...
 
+    def reset(self) -> None:
+        """Let the state of a streaming model begin anew."""
+        ...
+
     def expected(self, values: Sequence[Value], inputs: Sequence[Array]) -> Expected:
         """What the program's `values`, made from `inputs`, should be."""
         ...
@@ -44,12 +48,10 @@ class Original(Protocol):
 
 @dataclass
 class OnnxOriginal:
-    """onnxruntime on the imported graph; its integers may be a step off, for it rounds otherwise.
-
-    The state of a streaming model starts anew with each sample.
-    """
+    """onnxruntime on the imported graph, whose integers may be a step off: it rounds otherwise."""
 
     model: Model
+    carry: bool = False
     note: str = ""
     name: str = "onnxruntime"
     steps: int = 1
@@ -58,23 +60,33 @@ class OnnxOriginal:
     def __post_init__(self) -> None:
         self._executor = Executor(self.model.graph)
         self._cut: tuple[tuple[str, ...], LocalReference] | None = None
+        self.reset()
 
     def run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """See `Original.run`."""
         computed = self._executor.run(self._feed(inputs))
+        if self.carry:
+            self._state = {state.input: computed[state.output] for state in self.model.states}
         return tuple(computed[spec.name] for spec in self.model.outputs)
+
+    def reset(self) -> None:
+        """See `Original.reset`."""
+        self._state = {state.input: state.initial for state in self.model.states}
 
     def expected(self, values: Sequence[Value], inputs: Sequence[Array]) -> Expected:
         """See `Original.expected`."""
         names = tuple(value.name for value in values)
         if self._cut is None or self._cut[0] != names:
             self._cut = (names, LocalReference(self.model, names))
-        return self._cut[1].expected(values, self._feed(inputs))
+        feed = self._feed(inputs)
+        if self.carry:
+            self.run(inputs)
+        return self._cut[1].expected(values, feed)
 
     def _feed(self, inputs: Sequence[Array]) -> Mapping[str, Array]:
         named = zip(self.model.inputs, inputs, strict=True)
         feed = {spec.name: np.ascontiguousarray(array, spec.dtype) for spec, array in named}
-        return {**feed, **{state.input: state.initial for state in self.model.states}}
+        return {**feed, **self._state}
 
 
 @dataclass
@@ -91,26 +103,36 @@ class TfliteOriginal:
         """See `Original.run`."""
         return self.reference.run(inputs)
 
+    def reset(self) -> None:
+        """See `Original.reset`."""
+        self.reference.reset()
+
     def expected(self, values: Sequence[Value], inputs: Sequence[Array]) -> Expected:
         """See `Original.expected`."""
         self.reference.run(inputs)
         return tflite_expected(self.reference)
 
 
-def original_of(model: Model) -> Original:
+def original_of(model: Model, carry: bool) -> Original:
     """What tells how `model` computes: its own file's runtime, if that takes it.
+
+    Args:
+        model: the model.
+        carry: keep the state of a streaming model from one sample for the next.
 
     Raises:
         EdgecompError: a TFLite file is asked about and tflite-runtime is not installed.
     """
     if model.source is None or model.source.suffix.lower() != ".tflite":
-        return OnnxOriginal(model)
+        return OnnxOriginal(model, carry)
     try:
-        reference = TfliteReference(model.source, expose=True)
+        reference = TfliteReference(model.source, expose=True, carry=carry)
     except TfliteRefusalError as refusal:
-        return OnnxOriginal(model, f"{refusal.reasons[0].what}: compared with its imported form")
+        return OnnxOriginal(
+            model, carry, f"{refusal.reasons[0].what}: compared with its imported form"
+        )
     if len(reference.inputs) != len(model.inputs):
-        return OnnxOriginal(model, "inputs are bound: compared with its imported form")
+        return OnnxOriginal(model, carry, "inputs are bound: compared with its imported form")
     return TfliteOriginal(reference)
 
 

@@ -36,13 +36,14 @@ class TfliteReference:
         path: the file, which the importer has read.
         expose: keep the tensors of every operator. Each becomes an output of the file, for
             otherwise an operator may write its result over its operand.
+        carry: keep variables from one sample for the next; else each finds them as in the file.
 
     Raises:
         EdgecompError: tflite-runtime is not installed.
         TfliteRefusalError: it does not run the file.
     """
 
-    def __init__(self, path: Path, expose: bool = False) -> None:
+    def __init__(self, path: Path, expose: bool = False, carry: bool = False) -> None:
         graph = read_file(path)[0]
         self._path = path
         self._content = path.read_bytes()
@@ -56,12 +57,19 @@ class TfliteReference:
         if expose:
             self._content = exposed(self._content, self._made)
         self._outputs = graph.outputs
+        self._carry = carry
         self._stateful = any(operator.name == STATEFUL for operator in graph.operators)
         self._interpreter = self._opened()
         self.inputs = tuple(tensor_spec(d) for d in self._interpreter.get_input_details())
 
+    def reset(self) -> None:
+        """Let variables start as they do in the file."""
+        if self._stateful:
+            self._interpreter = self._opened()
+        self._interpreter.reset_all_variables()
+
     def run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """The outputs for one sample, as real values; variables start as they do in the file.
+        """The outputs for one sample, as real values.
 
         Args:
             inputs: real values, one array for each input of the file.
@@ -69,11 +77,10 @@ class TfliteReference:
         Raises:
             TfliteRefusalError: an operator failed.
         """
-        if self._stateful:
-            self._interpreter = self._opened()
+        if not self._carry:
+            self.reset()
         interpreter = self._interpreter
         try:
-            interpreter.reset_all_variables()
             for spec, detail, array in zip(
                 self.inputs, interpreter.get_input_details(), inputs, strict=True
             ):

@@ -95,7 +95,12 @@ class Verified:
 
 
 def verify_file(
-    artifact: Path, model: ModelFile, data: Path, limit: int | None, progress: Progress
+    artifact: Path,
+    model: ModelFile,
+    data: Path,
+    limit: int | None,
+    carry: bool,
+    progress: Progress,
 ) -> Verified:
     """Compare an artifact with a model, sample by sample, and find where they part.
 
@@ -105,6 +110,7 @@ def verify_file(
             onnxruntime. Without preprocessing of its own it gets the artifact's.
         data: the samples.
         limit: compare at most so many, evenly spread over the file.
+        carry: keep the state of a streaming model from one sample for the next.
         progress: who is told how far it is.
 
     Raises:
@@ -118,7 +124,7 @@ def verify_file(
     if given is None and manifest.preprocess is not None:
         given = Preprocess.parse(manifest.preprocess)
     samples = spread(read_samples(data, manifest.inputs, given), limit)
-    pair = _Pair(opened, wanted, original_of(wanted), samples)
+    pair = _Pair(opened, wanted, original_of(wanted, carry), samples, carry)
     outputs, failed = pair.compare(progress)
     result = Verified(
         artifact=artifact,
@@ -128,7 +134,7 @@ def verify_file(
         reference=pair.original.name,
         bound=pair.bound(),
         within=pair.bound() is None or not failed,
-        note=tuple(note for note in (pair.original.note, pair.unbounded()) if note),
+        note=tuple(note for note in (pair.original.note, pair.unbounded(), pair.fresh()) if note),
     )
     return result if result.within else pair.explained(result, failed, progress)
 
@@ -141,6 +147,13 @@ class _Pair:
     model: Model
     original: Original
     samples: Samples
+    carry: bool
+
+    def fresh(self) -> str:
+        """What is not seen of a streaming model whose state is reset, or ""."""
+        if self.carry or not self.artifact.manifest.memory.state_bytes:
+            return ""
+        return "each sample finds the state anew; --state carry makes them frames of one stream"
 
     def unbounded(self) -> str:
         """Why nothing can be asked of the artifact, or ""."""
@@ -172,7 +185,7 @@ class _Pair:
         tallies = [Tally(spec, self.original.steps) for spec in manifest.outputs]
         failed = []
         with (
-            Session(self.artifact) as session,
+            Session(self.artifact, carry=self.carry) as session,
             progress.task("verify", self.samples.count) as step,
         ):
             programs = session.run_raw(self.samples)
@@ -191,33 +204,42 @@ class _Pair:
         """`result` with the first operator that is to blame, or the reason why there is none."""
         found: list[Divergence] = []
         odd = False
-        traced = failed[:TRACED]
+        # a stream is followed from its beginning, for the error may lie in what it has kept
+        traced = range(failed[0] + 1) if self.carry else failed[:TRACED]
+        self.original.reset()
         with (
-            Session(self.artifact) as session,
+            Session(self.artifact, carry=self.carry) as session,
             Tracer(self.artifact) as tracer,
             progress.task("trace", len(traced)) as step,
         ):
             for index in traced:
-                sample = [array[index] for array in self.samples.arrays]
-                raw = session.prepare(sample)[0]
-                outputs, made = tracer.run(raw)
-                ran = session.engine.run(raw)[: len(outputs)]
-                pairs = zip(outputs, ran, strict=True)
-                odd = odd or any(a.tobytes() != b.tobytes() for a, b in pairs)
-                values = values_of(made, self.artifact.manifest, self.model)
-                expected = self.original.expected(values, self._model_inputs(sample))
-                steps = self.original.steps
-                one = first_divergence(values, expected, self.artifact.manifest, index, steps)
+                one, same = self._traced(index, session, tracer)
+                odd = odd or not same
                 found += [] if one is None else [one]
                 step()
+                if found and self.carry:
+                    break
         first = min(found, key=lambda one: one.call, default=None)
         return self._judged(result, first, odd, len(failed))
+
+    def _traced(
+        self, index: int, session: Session, tracer: Tracer
+    ) -> tuple[Divergence | None, bool]:
+        """The first divergence in a sample, and whether the engine gives what the C gives."""
+        sample = [array[index] for array in self.samples.arrays]
+        outputs, made = tracer.run(session.prepare(sample)[0])
+        ((ran, _),) = session.run_raw([sample])
+        same = all(a.tobytes() == b.tobytes() for a, b in zip(outputs, ran, strict=True))
+        values = values_of(made, self.artifact.manifest, self.model)
+        expected = self.original.expected(values, self._model_inputs(sample))
+        steps = self.original.steps
+        return first_divergence(values, expected, self.artifact.manifest, index, steps), same
 
     def _judged(
         self, result: Verified, first: Divergence | None, odd: bool, failed: int
     ) -> Verified:
         notes = list(result.note)
-        if failed > TRACED:
+        if failed > TRACED and not self.carry:
             notes.append(f"{failed} samples differ, {TRACED} of them were traced")
         if odd:
             notes.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import tflite
 from onnx import numpy_helper
 
 from edgecomp.divergence import RELATIVE, relative_errors
+from edgecomp.importers.tflite.reader import read_file
 from edgecomp_runtime.artifact import open_artifact, write_artifact
 
 Edgecomp = Callable[..., Any]
@@ -31,14 +33,14 @@ def change(model: Path, initializer: str, by: float, output: Path) -> Path:
     return output
 
 
-def change_tflite(model: Path, operator: int, output: Path) -> str:
-    """Write `model` with a weight of an operator changed; the name of what that operator makes."""
+def change_tflite(model: Path, operator: int, output: Path, which: slice = slice(5, 6)) -> str:
+    """Write `model` with weights of an operator changed; the name of what that operator makes."""
     data = bytearray(model.read_bytes())
     file = tflite.Model.GetRootAsModel(data, 0)
     graph = file.Subgraphs(0)
     changed = graph.Operators(operator)
     weights = file.Buffers(graph.Tensors(changed.Inputs(1)).Buffer()).DataAsNumpy()
-    weights[5] ^= 0x40
+    weights[which] ^= 0x40
     output.write_bytes(data)
     return str(graph.Tensors(changed.Outputs(0)).Name().decode())
 
@@ -161,6 +163,32 @@ def test_an_operator_of_a_tflite_model_is_named(
     assert answer.code == 1
     assert answer.parsed["first_divergence"]["name"] == name
     assert answer.parsed["first_divergence"]["steps"] >= 1
+
+
+def test_a_stream_is_followed_with_its_state(edgecomp: Edgecomp, here: Path) -> None:
+    spec = importlib.util.find_spec("pymicro_wakeword")
+    assert spec is not None
+    assert spec.origin is not None
+    model = next(Path(spec.origin).parent.rglob("hey_mycroft.tflite"))
+    convolutions = [
+        index
+        for index, operator in enumerate(read_file(model)[0].operators)
+        if operator.name == "CONV_2D"
+    ]
+    layer = change_tflite(model, convolutions[1], here / "wrong.tflite", slice(0, 400))
+    (entry,) = read_file(model)[0].inputs
+    shape = read_file(model)[0].tensors[entry].shape
+    frames = np.random.default_rng(0).normal(-20, 30, (150, *shape)).clip(-128, 127)
+    np.savez(here / "frames.npz", frames.astype(np.int8))
+    edgecomp("compile", "wrong.tflite", "--device", "host", "-o", "wrong.edge")
+    arguments = ("verify", "wrong.edge", "--against", str(model), "--data", "frames.npz")
+
+    fresh = edgecomp(*arguments, "--json").json
+    stream = edgecomp(*arguments, "--json", "--state", "carry").parsed
+
+    assert any("--state carry" in note for note in fresh["note"])
+    assert stream["first_divergence"]["name"] == layer
+    assert stream["note"] == []
 
 
 def test_without_tflite_runtime_one_sentence_says_what_to_install(
