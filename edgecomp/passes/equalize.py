@@ -121,7 +121,7 @@ def _factor(first: Array, second: Array, pair: Pair) -> Array:
     """By which the first layer's channels get smaller: equation 11; 1 where either is empty."""
     one, other = _range(first, _made(pair.first)), _range(second, _read(pair.second))
     known = (one > 0.0) & (other > 0.0)
-    return np.sqrt(np.divide(one, other, out=np.ones_like(one), where=known))
+    return np.asarray(np.sqrt(np.divide(one, other, out=np.ones_like(one), where=known)))
 
 
 def _scaled(weights: Array, axis: int, factor: Array) -> Array:
