@@ -64,6 +64,22 @@ def _compress_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _sensitivity_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
+    _add_pass_options(command)
+    command.add_argument("--device", metavar="NAME", help="whose instructions are modelled")
+    command.add_argument("--test", type=Path, metavar="T.npz", help="labelled samples: accuracy")
+    _add_sample_limit(command)
+    _add_model_options(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="S.json",
+        help="file to write as results come; those it has are not found again",
+    )
+
+
 def _compile_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
     command.add_argument(
@@ -267,6 +283,7 @@ SUMMARIES: Mapping[str, str] = {
     "passes": "list the compression passes and their options",
     "inspect": "show what a model or an artifact is made of",
     "compress": "apply compression passes to a model",
+    "sensitivity": "apply passes to one layer at a time: the harm and the saving of each",
     "compile": "compile a model for a device",
     "run": "run an artifact on the samples of a data file",
     "verify": "compare an artifact with a model",
@@ -279,6 +296,7 @@ ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "demo": _demo_arguments,
     "inspect": _inspect_arguments,
     "compress": _compress_arguments,
+    "sensitivity": _sensitivity_arguments,
     "compile": _compile_arguments,
     "run": _run_arguments,
     "verify": _verify_arguments,

@@ -132,6 +132,14 @@ def _compress(options: argparse.Namespace, progress: Progress) -> Any:
     return compress_file(file, _pass_files(options), options.output, extras, progress)
 
 
+def _sensitivity(options: argparse.Namespace, progress: Progress) -> Any:
+    from edgecomp.commands.sensitivity import sensitivity_file
+
+    file, given = _model_file(options, options.model), _pass_files(options)
+    where = (options.device, options.test, options.output)
+    return sensitivity_file(file, given, *where, options.samples, progress)
+
+
 def _compile(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.compile import compile_file, parse_bytes
     from edgecomp.pipeline import Options
@@ -205,6 +213,7 @@ HANDLERS: Mapping[str, Handler] = {
     "passes": _passes,
     "inspect": _inspect,
     "compress": _compress,
+    "sensitivity": _sensitivity,
     "compile": _compile,
     "run": _run,
     "verify": _verify,

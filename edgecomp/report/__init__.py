@@ -16,6 +16,7 @@ REPORTS: Mapping[str, tuple[str, str]] = {
     "passes": ("catalog", "pass_lines"),
     "inspect": ("programs", "inspection_lines"),
     "compress": ("programs", "compressed_lines"),
+    "sensitivity": ("sensitivities", "sensitivity_lines"),
     "compile": ("programs", "compiled_lines"),
     "run": ("measurements", "run_lines"),
     "verify": ("measurements", "verify_lines"),

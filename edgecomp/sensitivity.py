@@ -1,0 +1,181 @@
+"""What a pass costs in accuracy and saves, applied to one layer at a time."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgecomp.calibration import CalibrationData
+from edgecomp.compress import statistics
+from edgecomp.errors import EdgecompError, Reason
+from edgecomp.model import Model
+from edgecomp.passes.base import Pass
+from edgecomp.passes.context import Context
+from edgecomp.passes.prune_weights import MATRIX_OPS
+from edgecomp.reference import Executor
+from edgecomp.training.accuracy import accuracy
+from edgecomp.training_data import Batch
+
+SPARED = ("protect", "exclude")
+"""Names that passes give to the option with the nodes they leave alone."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One pass on one layer.
+
+    Attributes:
+        node: the layer's name.
+        spec: the pass.
+        sqnr_db: signal to noise ratio of the outputs against the model as it was, in decibels;
+            None where nothing changed.
+        accuracy: share of right answers, where there are labelled samples.
+        saved_bytes, saved_macs, saved_instructions: what the model lost; the last is modelled, and
+            None without a device.
+        refused: why the pass cannot be applied to the layer, or None; all figures are None then.
+    """
+
+    node: str
+    spec: str
+    sqnr_db: float | None = None
+    accuracy: float | None = None
+    saved_bytes: int | None = None
+    saved_macs: int | None = None
+    saved_instructions: int | None = None
+    refused: str | None = None
+
+
+Known = Mapping[str, Sensitivity]
+"""What was found before, by `key_of`."""
+
+
+def layers_of(model: Model) -> list[str]:
+    """The names of the nodes with weights."""
+    return [str(n.name) for n in model.graph.graph if n.op_type in MATRIX_OPS and n.domain == ""]
+
+
+def key_of(model: Model, spec: str, node: str, context: Context, batch: Batch | None) -> str:
+    """What a result depends on, as a digest."""
+    digest = hashlib.sha256(ir.to_proto(model.graph).SerializeToString(deterministic=True))
+    for part in (spec, node, context.device.name if context.device else ""):
+        digest.update(part.encode() + b"\0")
+    if context.data is not None:
+        digest.update(context.data.path.read_bytes())
+    if batch is not None:
+        digest.update(np.asarray(batch.labels).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def sensitivities(
+    model: Model,
+    passes: Sequence[Pass],
+    context: Context,
+    batch: Batch | None,
+    samples: int,
+    known: Known,
+) -> Iterator[tuple[str, Sensitivity]]:
+    """Every pass on every layer, the others left alone.
+
+    Args:
+        model: the model.
+        passes: with an option "protect" or "exclude".
+        context: `data` is needed: what outputs are compared on.
+        batch: labelled samples, or None.
+        samples: outputs compared at most.
+        known: results that need not be found again.
+
+    Yields:
+        The key of each result and the result.
+
+    Raises:
+        EdgecompError: a pass cannot leave layers alone, or there is no data.
+    """
+    spared = {str(each): _spared(each) for each in passes}
+    names = layers_of(model)
+    data = context.need_data("sensitivity")
+    exact = _outputs(model, data, samples)
+    with context.progress.task("sensitivity", total=len(names) * len(passes)) as step:
+        for each in passes:
+            for name in names:
+                key = key_of(model, str(each), name, context, batch)
+                found = known.get(key)
+                if found is None:
+                    others = tuple(glob.escape(other) for other in names if other != name)
+                    alone: Any = replace(each, **{spared[str(each)]: others})
+                    found = _one(model, alone, each, name, context, batch, exact, samples)
+                yield key, found
+                step()
+
+
+def _spared(each: Pass) -> str:
+    for option in SPARED:
+        if hasattr(each, option):
+            return option
+    reason = "the pass cannot be applied to one layer alone"
+    raise EdgecompError(Reason(reason, each.name, "choose quantize, prune, cluster or lowrank"))
+
+
+def _one(
+    model: Model,
+    alone: Pass,
+    each: Pass,
+    name: str,
+    context: Context,
+    batch: Batch | None,
+    exact: npt.NDArray[np.float64],
+    samples: int,
+) -> Sensitivity:
+    try:
+        small = alone.apply(model, context)
+    except EdgecompError as error:
+        return Sensitivity(name, str(each), refused="; ".join(map(str, error.reasons)))
+    before, after = (statistics(m, context.device) for m in (model, small))
+    noise = float(np.square(_outputs(small, context.need_data(each.name), samples) - exact).sum())
+    ratio = float(np.square(exact).sum()) / noise if noise > 0.0 else None
+    instructions = (
+        before.instructions - after.instructions
+        if before.instructions is not None and after.instructions is not None
+        else None
+    )
+    return Sensitivity(
+        name,
+        str(each),
+        None if ratio is None else 10 * float(np.log10(max(ratio, 1e-30))),
+        None if batch is None else accuracy(small, batch),
+        before.bytes - after.bytes,
+        before.macs - after.macs,
+        instructions,
+    )
+
+
+def _outputs(model: Model, data: CalibrationData, samples: int) -> npt.NDArray[np.float64]:
+    """The first output on each sample, float64 [samples, elements]."""
+    name = model.outputs[0].name
+    executor = Executor(model.graph, [name])
+    rows = [executor.run(feed)[name].ravel() for feed in data.samples(model.inputs, samples)]
+    return np.asarray(np.stack(rows), np.float64)
+
+
+def to_json(found: Mapping[str, Sensitivity]) -> str:
+    """Results by key, as text that `from_json` reads."""
+    return json.dumps({key: asdict(each) for key, each in found.items()}, indent=1) + "\n"
+
+
+def from_json(text: str) -> dict[str, Sensitivity]:
+    """Results by key.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+    try:
+        return {key: Sensitivity(**each) for key, each in json.loads(text).items()}
+    except (TypeError, AttributeError) as error:
+        raise ValueError("no sensitivities") from error
