@@ -39,6 +39,8 @@ class Kernel:
         work: geometry and constants, such as `kernels.conv.ConvWork`, for targets that compute it
             by code of their own; None where they cannot.
         overlaps: operands the output may lie over, in which case nothing is `restrict`.
+        carried: pairs of an operand read and one written that may be the same memory, which then
+            is a state's.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Kernel:
     outputs: int = 1
     work: Any = None
     overlaps: tuple[Overlap, ...] = ()
+    carried: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

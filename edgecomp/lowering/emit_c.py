@@ -105,9 +105,8 @@ def _generate(program: Program) -> dict[str, KernelSource]:
     sources, reasons = {}, []
     for name, kernel in program.kernels.items():
         try:
-            sources[name] = generate_c(
-                kernel.func, kernel.outputs, [o.operand for o in kernel.overlaps]
-            )
+            shared = [*(o.operand for o in kernel.overlaps), *(read for read, _ in kernel.carried)]
+            sources[name] = generate_c(kernel.func, kernel.outputs, shared)
         except Exception as error:  # TVM raises whatever its assertions happen to be
             call = next(call for call in program.calls if call.kernel == name)
             detail = (str(error).strip().splitlines() or [""])[-1]

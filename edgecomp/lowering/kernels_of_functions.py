@@ -20,12 +20,14 @@ class _Computed:
     Attributes:
         function: in C.
         inputs: how many the function has, those a node may do without included.
+        states: which of them are states, each with the output that is the next one.
         scratch: what the C function computes in, from the shapes of the first input and the
             outputs.
     """
 
     function: str
     inputs: int
+    states: Mapping[int, int]
     scratch: Callable[[tuple[int, ...], Sequence[tuple[int, ...]]], Sequence[Typed]]
 
     def lowered(self, node: ir.Node) -> Lowered:
@@ -35,13 +37,16 @@ class _Computed:
         results = [(shape_of(value), dtype_of(value)) for value in node.outputs]
         scratch = self.scratch(input_shape(node), [shape for shape, _ in results])
         func = c_call(self.function, operands, results, scratch)
-        return Lowered(func, "sequence", macs_of(node))
+        first = sum(operand is not None for operand in operands)
+        carried = tuple((read, first + made) for read, made in self.states.items())
+        return Lowered(func, "sequence", macs_of(node), carried=carried)
 
 
 FUNCTIONS: Mapping[str, Callable[[ir.Node], Lowered]] = {
     "HybridLstm": _Computed(
         "ec_lstm_hybrid",
         12,
+        {1: 1, 2: 2},
         lambda source, made: (
             ((4 * made[2][-1],), "float32"),
             ((source[-1] + made[1][-1] + made[2][-1],), "int8"),
@@ -50,14 +55,16 @@ FUNCTIONS: Mapping[str, Callable[[ir.Node], Lowered]] = {
     "HybridSvdf": _Computed(
         "ec_svdf_hybrid",
         7,
+        {1: 1},
         lambda source, made: (((made[1][-1],), "float32"), ((source[-1],), "int8")),
     ).lowered,
     "IntegerLstm": _Computed(
         "ec_lstm_s8",
         13,
+        {1: 1, 2: 2},
         lambda source, made: (((4 * made[2][-1],), "int16"), ((made[2][-1],), "int8")),
     ).lowered,
-    "IntegerSvdf": _Computed("ec_svdf_s8", 7, lambda source, made: ()).lowered,
+    "IntegerSvdf": _Computed("ec_svdf_s8", 7, {1: 1}, lambda source, made: ()).lowered,
 }
 """Functions of the domain `edgecomp`. Outputs of an LSTM: sequence, hidden state, memory; of an
 SVDF: result, state."""

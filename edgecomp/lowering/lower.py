@@ -54,7 +54,13 @@ class _Builder:
         return name
 
     def kernel(
-        self, base: str, schedule_as: str, func: Any, outputs: int = 1, work: Any = None
+        self,
+        base: str,
+        schedule_as: str,
+        func: Any,
+        outputs: int = 1,
+        work: Any = None,
+        carried: tuple[tuple[int, int], ...] = (),
     ) -> str:
         """Add a kernel and return its name; the same function is added once."""
         for name, kernel in self.kernels.items():
@@ -64,7 +70,8 @@ class _Builder:
         while name in self.kernels:
             number += 1
             name = f"{base}_{number}"
-        self.kernels[name] = Kernel(name, schedule_as, func, outputs, work, overlaps_of(work))
+        overlaps = overlaps_of(work)
+        self.kernels[name] = Kernel(name, schedule_as, func, outputs, work, overlaps, carried)
         return name
 
     def copy(self, source: str, result: str) -> Call:
@@ -98,7 +105,7 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
     for index in range(len(graph.outputs)):
         _settle_output(builder, graph, index)
 
-    calls = carry_states(model.states, builder.calls, builder.copy)
+    calls = carry_states(model.states, builder.calls, builder.kernels, builder.copy)
     return Program(
         name=model.name,
         symbol=c_name(model.name),
@@ -173,7 +180,7 @@ def _integer_step(builder: _Builder, node: ir.Node, lowered: Any) -> Callable[[]
         label = node.metadata_props.get("edgecomp.op", node.op_type)
         base = c_name(node.op_type).lower()
         kernel = builder.kernel(
-            base, lowered.schedule_as, lowered.func, outputs=len(made), work=lowered.work
+            base, lowered.schedule_as, lowered.func, len(made), lowered.work, lowered.carried
         )
         floats = any(
             value is not None and dtype_of(value).startswith("float") for value in node.outputs

@@ -23,6 +23,7 @@ class Lowered:
         macs: multiply-accumulate operations.
         inputs: which of the node's inputs are operands.
         work: the same as values, for targets that bring a kernel of their own.
+        carried: as in `edgecomp.program.Kernel`.
     """
 
     func: Any
@@ -30,6 +31,7 @@ class Lowered:
     macs: int = 0
     inputs: tuple[int, ...] | None = None
     work: Any = None
+    carried: tuple[tuple[int, int], ...] = ()
 
 
 def input_shape(node: ir.Node, index: int = 0) -> tuple[int, ...]:

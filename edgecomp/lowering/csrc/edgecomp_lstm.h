@@ -140,7 +140,7 @@ EC_STATIC void ec_lstm_step(const ec_lstm_shape *s, const ec_lstm_constants *c, 
 }
 
 /* The whole sequence: y is what leaves after each step; hidden and memory are those of the last run, next_*
- * are left for the next one. `shape` is an ec_lstm_shape. */
+ * are left for the next one, and may be the same memory. `shape` is an ec_lstm_shape. */
 EC_STATIC void ec_lstm_s8(const int8_t *x, const int8_t *hidden, const int16_t *memory,
                           const int32_t *shape, const int8_t *weights, const int8_t *recurrent,
                           const int32_t *input_offsets, const int32_t *recurrent_offsets,

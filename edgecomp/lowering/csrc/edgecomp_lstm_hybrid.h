@@ -104,7 +104,7 @@ EC_STATIC void ec_lstm_hybrid_step(const ec_lstm_hybrid_cell *c, const float *x,
 }
 
 /* The whole sequence: y is what leaves after each step; hidden and memory are those of the last run, next_*
- * are left for the next one. `shape` is an ec_lstm_hybrid_shape, `scales` ec_lstm_hybrid_scales. */
+ * are left for the next one, and may be the same memory. `shape` is an ec_lstm_hybrid_shape, `scales` ec_lstm_hybrid_scales. */
 EC_STATIC void ec_lstm_hybrid(const float *x, const float *hidden, const float *memory,
                               const int32_t *shape, const float *scales, const int8_t *weights,
                               const int8_t *recurrent, const float *biases, const int8_t *peepholes,

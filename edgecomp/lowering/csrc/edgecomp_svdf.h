@@ -24,8 +24,8 @@ typedef struct {
 } ec_svdf_hybrid_shape;
 
 /* x[batch, features], state[batch, filters, memory], weights[filters, features], offsets[filters]: what the
- * zero point of x adds, time[filters, memory], bias[units] or null -> y[batch, units], next state. `shape` is
- * an ec_svdf_shape. */
+ * zero point of x adds, time[filters, memory], bias[units] or null -> y[batch, units], next state, which
+ * may be the same memory as the last. `shape` is an ec_svdf_shape. */
 EC_STATIC void ec_svdf_s8(const int8_t *x, const int16_t *state, const int32_t *shape,
                           const int8_t *weights, const int32_t *offsets, const int16_t *time,
                           const int32_t *bias, int8_t *y, int16_t *next) {
