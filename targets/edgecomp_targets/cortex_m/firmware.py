@@ -58,6 +58,7 @@ def firmware(
     outputs: Sequence[BufferRecord],
     board: Board | None = None,
     transport: str = SEMIHOSTING,
+    calls: int = 0,
 ) -> Firmware:
     """The bench firmware for the program `symbol`.
 
@@ -72,16 +73,17 @@ def firmware(
         inputs, outputs: where the memory plan put them in the arena, in the model's order.
         board: what it runs on; by default the emulated board of `core`.
         transport: how it is spoken to, `SEMIHOSTING` or `UART`.
+        calls: how many calls the program makes, for a board whose code cannot be written.
     """
     board = board or BOARDS[CORES[core].board]
     csrc = resources.files("edgecomp_targets.cortex_m") / "csrc" / "bench"
     files = {entry.name: entry.read_text() for entry in csrc.iterdir() if entry.is_file()}
     files["firmware.ld"] = _linker_script(files["firmware.ld"], board)
-    files["bench_model.h"] = _model_header(symbol, inputs, outputs)
-    files["bench_board.h"] = _board_header(board)
+    files["bench_model.h"] = _model_header(symbol, inputs, outputs, calls)
+    files["bench_board.h"] = _board_header(board, calls)
     return Firmware(
         files=files,
-        sources=tuple(sorted(name for name in files if _is_linked(name, transport))),
+        sources=tuple(sorted(name for name in files if _is_linked(name, transport, board))),
         compile_flags=(*processor_flags(core), *COMPILE_FLAGS, "-I."),
         link_flags=(
             *processor_flags(core),
@@ -93,11 +95,11 @@ def firmware(
     )
 
 
-def _is_linked(name: str, transport: str) -> bool:
-    """Whether the file `name` is compiled: of the transports, the one chosen."""
-    return name.endswith(".c") and (
-        not name.startswith("transport_") or name == f"transport_{transport}.c"
-    )
+def _is_linked(name: str, transport: str, board: Board) -> bool:
+    """Whether the file `name` is compiled: of transports and ways to watch, the one that fits."""
+    chosen = {f"transport_{transport}.c", "watch_code.c" if board.in_ram else "watch_calls.c"}
+    one_of = name.startswith(("transport_", "watch_"))
+    return name.endswith(".c") and (not one_of or name in chosen)
 
 
 def _linker_script(template: str, board: Board) -> str:
@@ -112,7 +114,7 @@ def _linker_script(template: str, board: Board) -> str:
     return template
 
 
-def _board_header(board: Board) -> str:
+def _board_header(board: Board, calls: int) -> str:
     """C definitions of what the board has."""
     steps = ((f"{value:#x}u" for value in step) for step in board.setup)
     setup = "".join(f"{{{', '.join(step)}}}, " for step in steps)
@@ -120,7 +122,7 @@ def _board_header(board: Board) -> str:
         f'#define BENCH_MACHINE "{board.machine}"',
         f"#define BENCH_TIMER_HZ {board.timer_hz}u",
         f"#define BENCH_UART_HZ {board.uart_hz}u",
-        f"#define BENCH_WATCH_LIMIT {WATCH_LIMIT if board.in_ram else 1}u",
+        f"#define BENCH_WATCH_LIMIT {WATCH_LIMIT if board.in_ram else calls + 1}u",
         f"#define BENCH_SETUP {setup}",
     ]
     devices = {**board.timer, **board.uart}
@@ -129,7 +131,7 @@ def _board_header(board: Board) -> str:
 
 
 def _model_header(
-    symbol: str, inputs: Sequence[BufferRecord], outputs: Sequence[BufferRecord]
+    symbol: str, inputs: Sequence[BufferRecord], outputs: Sequence[BufferRecord], calls: int
 ) -> str:
     """C definitions that tie the firmware to one program."""
 
@@ -144,6 +146,7 @@ def _model_header(
             f"#define BENCH_ARENA_BYTES {symbol}_ARENA_BYTES",
             f"#define BENCH_ARENA_ALIGNMENT {symbol}_ARENA_ALIGNMENT",
             f"#define BENCH_STATE_BYTES {symbol}_STATE_BYTES",
+            f"#define BENCH_CALLS {calls}u",
             table("bench_inputs", inputs),
             table("bench_outputs", outputs),
             "",

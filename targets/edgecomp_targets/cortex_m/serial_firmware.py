@@ -11,6 +11,7 @@ from edgecomp.toolchain import zig
 from edgecomp_runtime.artifact import Artifact
 from edgecomp_runtime.manifest import BufferRecord, Manifest, TensorSpec
 from edgecomp_targets.cortex_m.boards import BOARDS, Board
+from edgecomp_targets.cortex_m.call_sites import divert_calls
 from edgecomp_targets.cortex_m.firmware import UART, firmware
 
 
@@ -31,7 +32,8 @@ def serial_firmware(artifact: Artifact, work: Path) -> bytes:
 
     core = manifest.profile["core"]
     inputs, outputs = planned(manifest.inputs), planned(manifest.outputs)
-    bench = firmware(core, manifest.symbol, inputs, outputs, _board_of(manifest), UART)
+    board, calls = _board_of(manifest), len(manifest.ops)
+    bench = firmware(core, manifest.symbol, inputs, outputs, board, UART, calls)
     library = f"lib{manifest.symbol}.a"
     header = f"{manifest.symbol}.h"
     write_files({**bench.files, header: artifact.read(f"src/{header}")}, work)
@@ -40,7 +42,9 @@ def serial_firmware(artifact: Artifact, work: Path) -> bytes:
     for name, compiled in zip(bench.sources, objects, strict=True):
         zig(["cc", *bench.compile_flags, "-O2", "-c", name, "-o", compiled], work)
     zig(["cc", *bench.link_flags, *objects, library, "-o", "bench.elf"], work)
-    return (work / "bench.elf").read_bytes()
+    image = (work / "bench.elf").read_bytes()
+    kernels = [op.kernel for op in manifest.ops]
+    return image if board.in_ram else divert_calls(image, manifest.symbol, kernels)
 
 
 def _board_of(manifest: Manifest) -> Board:

@@ -9,7 +9,8 @@
  * Inputs and outputs lie in the arena, where the memory plan reserved room for them.
  *
  * `bench_model.h` is generated: it includes the model's header and defines BENCH_RUN,
- * BENCH_ARENA_BYTES, BENCH_ARENA_ALIGNMENT, BENCH_STATE_BYTES, bench_inputs and bench_outputs. */
+ * BENCH_ARENA_BYTES, BENCH_ARENA_ALIGNMENT, BENCH_STATE_BYTES, BENCH_CALLS, bench_inputs and
+ * bench_outputs. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ extern uint32_t __stack_bottom[];
 __attribute__((used)) const char bench_machine[] = BENCH_MACHINE;
 __attribute__((used)) const uint32_t bench_timer_hz = BENCH_TIMER_HZ;
 
+/* Functions the program calls, in order; filled in after linking when those calls are diverted. */
+__attribute__((used)) const uint32_t bench_calls[BENCH_CALLS + 1] = {0};
+
 static const uint32_t PAINT = 0xA5C35A3Cu;
 static const uint32_t *stack_at_call;
 static uint32_t watched[BENCH_WATCH_LIMIT], watched_ticks[1 + BENCH_WATCH_LIMIT];
@@ -42,6 +46,7 @@ static uint8_t arena[BENCH_ARENA_BYTES] __attribute__((aligned(BENCH_ARENA_ALIGN
 static uint8_t state[BENCH_STATE_BYTES + 1] __attribute__((aligned(BENCH_ARENA_ALIGNMENT)));
 static void *input_pointers[COUNT(bench_inputs)];
 static void *output_pointers[COUNT(bench_outputs)];
+static uint32_t passing_ticks; /* that diverted calls add to a run */
 
 /* One instruction (the return), as the emulator counts: what `measure` costs beyond the model. */
 __attribute__((naked, noinline)) static void run_nothing(const void *inputs, const void *outputs,
@@ -81,7 +86,8 @@ static void check_timer(void) {
 
 static void run_sample(uint32_t *deepest) {
     receive_inputs();
-    const uint32_t ticks = measure((run_function)(void (*)(void))BENCH_RUN);
+    watch_pass(bench_calls);
+    const uint32_t ticks = measure((run_function)(void (*)(void))BENCH_RUN) - passing_ticks;
     check_timer();
     const uint32_t used = stack_used();
     if (*(volatile uint32_t *)__stack_bottom != PAINT) transport_fail("the stack overflowed\n");
@@ -95,12 +101,21 @@ static void run_sample(uint32_t *deepest) {
 static void run_watched(uint32_t count) {
     const uint32_t nothing = (uint32_t)run_nothing & ~1u;
     watch_begin(&nothing, 1, watched_ticks);
-    measure(run_nothing);
+    measure((run_function)watch_door((uint32_t)run_nothing));
     receive_inputs();
     watch_begin(watched, count, watched_ticks + 1);
     measure((run_function)(void (*)(void))BENCH_RUN);
     check_timer();
     transport_write(watched_ticks, (1 + count) * (uint32_t)sizeof watched_ticks[0]);
+}
+
+static void measure_passing(void) {
+    const volatile uint32_t *const calls = bench_calls;
+    const uint32_t nothing = (uint32_t)run_nothing & ~1u;
+    if (calls[0] == 0) return;
+    watch_pass(&nothing);
+    passing_ticks = measure((run_function)watch_door((uint32_t)run_nothing));
+    passing_ticks = BENCH_CALLS * (passing_ticks - measure(run_nothing));
 }
 
 int main(void) {
@@ -110,6 +125,7 @@ int main(void) {
         output_pointers[i] = arena + bench_outputs[i].offset;
     uint32_t header[2], deepest = 0;
     transport_begin();
+    measure_passing();
     transport_read(header, sizeof header);
     if (header[1] > BENCH_WATCH_LIMIT) transport_fail("there are too many functions to watch\n");
     transport_read(watched, header[1] * (uint32_t)sizeof watched[0]);
