@@ -108,24 +108,20 @@ def tensor_lifetimes(accesses: Mapping[str, Accesses], calls: int) -> list[Lifet
 def sharing_of(accesses: Mapping[str, Accesses]) -> dict[tuple[str, str], Sharing]:
     """How the first of two tensors may lie over the second, older one; pairs that may not, lack."""
     found = {}
-    spans = {name: (entry.first, entry.last) for name, entry in accesses.items()}
-    for newer, entry in accesses.items():
-        if not entry.writes or entry.writes[0].call < 0:
-            continue
-        first = entry.writes[0].call
-        for older, (begin, end) in spans.items():
-            if older == newer or not begin < first <= end:
-                continue
+    alive: dict[str, int] = {}
+    for newer, entry in sorted(accesses.items(), key=lambda item: item[1].first):
+        alive = {name: last for name, last in alive.items() if last >= entry.first}
+        for older in alive:
             sharing = _sharing(accesses[older], entry)
             if sharing is not None:
                 found[newer, older] = sharing
+        alive[newer] = entry.last
     return found
 
 
 def _sharing(older: Accesses, newer: Accesses) -> Sharing | None:
     """How `newer` may lie over `older`; None if it may not."""
-    first = newer.writes[0].call
-    if not older.writes or older.writes[-1].call >= first:
+    if not older.writes or not newer.writes or older.writes[-1].call >= newer.writes[0].call:
         return None
     size = max(access.end for access in newer.writes)
     distance = 0

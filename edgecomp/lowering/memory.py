@@ -65,18 +65,31 @@ def align(size: int) -> int:
 
 def live_bytes(buffers: Sequence[Lifetime], sharings: Sharings = NOTHING) -> int:
     """The largest number of bytes that one call needs at once: no plan can be smaller."""
-    calls = sorted({buffer.first for buffer in buffers})
-    return max((_needed(buffers, sharings, call) for call in calls), default=0)
-
-
-def _needed(buffers: Sequence[Lifetime], sharings: Sharings, call: int) -> int:
-    alive = {b.name: align(b.bytes) for b in buffers if b.first <= call <= b.last}
-    shared = dict.fromkeys(alive, 0)
+    later: dict[str, list[tuple[str, Sharing]]] = {}
     for (newer, older), sharing in sharings.items():
-        if newer in alive and older in alive:
+        later.setdefault(newer, []).append((older, sharing))
+    most = 0
+    alive: dict[str, Lifetime] = {}
+    for buffer in sorted(buffers, key=lambda b: b.first):
+        alive = {name: b for name, b in alive.items() if b.last >= buffer.first}
+        alive[buffer.name] = buffer
+        most = max(most, sum(_own_bytes(b, alive, later) for b in alive.values()))
+    return most
+
+
+def _own_bytes(
+    buffer: Lifetime,
+    alive: Mapping[str, Lifetime],
+    sharings: Mapping[str, Sequence[tuple[str, Sharing]]],
+) -> int:
+    """Bytes of `buffer` that it shares with no older one, at least."""
+    size = align(buffer.bytes)
+    shared = 0
+    for older, sharing in sharings.get(buffer.name, ()):
+        if older in alive:
             apart = 0 if sharing.in_place else align(sharing.distance)
-            shared[newer] += max(0, min(alive[newer] - apart, alive[older]))
-    return sum(size - min(size, shared[name]) for name, size in alive.items())
+            shared += max(0, min(size - apart, align(alive[older].bytes)))
+    return size - min(size, shared)
 
 
 _ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
@@ -132,17 +145,18 @@ def _blocks(buffers: Sequence[Lifetime], sharings: Sharings) -> Blocks:
     """The buffers as the placement sees them: sizes, and for each the gaps it may not leave."""
     sizes = [align(buffer.bytes) for buffer in buffers]
     conflicts: list[list[tuple[int, int, int, bool]]] = [[] for _ in buffers]
-    for i, a in enumerate(buffers):
-        for j, b in enumerate(buffers[:i]):
-            if not a.overlaps(b):
-                continue
+    alive: list[int] = []
+    for i in sorted(range(len(buffers)), key=lambda i: buffers[i].first):
+        alive = [j for j in alive if buffers[j].last >= buffers[i].first]
+        for j in alive:
             below, above, in_place = -sizes[i], sizes[j], False
-            if (a.name, b.name) in sharings:
-                sharing = sharings[a.name, b.name]
-                below, in_place = -min(align(sharing.distance), sizes[i]), sharing.in_place
-            elif (b.name, a.name) in sharings:
-                sharing = sharings[b.name, a.name]
-                above, in_place = min(align(sharing.distance), sizes[j]), sharing.in_place
+            newer = sharings.get((buffers[i].name, buffers[j].name))
+            older = sharings.get((buffers[j].name, buffers[i].name))
+            if newer is not None:
+                below, in_place = -min(align(newer.distance), sizes[i]), newer.in_place
+            elif older is not None:
+                above, in_place = min(align(older.distance), sizes[j]), older.in_place
             conflicts[i].append((j, below, above, in_place))
             conflicts[j].append((i, -above, -below, in_place))
+        alive.append(i)
     return Blocks(tuple(sizes), tuple(map(tuple, conflicts)))

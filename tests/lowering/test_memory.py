@@ -51,6 +51,7 @@ def is_shared(newer: BufferRecord, older: BufferRecord, sharings: Sharings) -> b
     return apart >= sharing.distance or (sharing.in_place and apart == 0)
 
 
+@settings(deadline=None)
 @given(shared())
 def test_buffers_needed_at_once_share_only_what_they_may(
     drawn: tuple[list[Lifetime], Sharings],
@@ -66,6 +67,7 @@ def test_buffers_needed_at_once_share_only_what_they_may(
         assert record.offset + record.bytes <= plan.arena_bytes
 
 
+@settings(deadline=None)
 @given(shared())
 def test_arena_is_between_the_bound_and_that_of_buffers_kept_apart(
     drawn: tuple[list[Lifetime], Sharings],
