@@ -7,11 +7,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from edgecomp.graph.qdq import Quantization
 
 SIGNED: Mapping[str, tuple[str, int]] = {"uint8": ("int8", 128), "uint16": ("int16", 2**15)}
 """The signed type for each unsigned one, and how far apart their zeros are."""
+
+
+ROUNDS_UP = "edgecomp.rounds_up"
+"""Metadata of a node that averages: its integers were unsigned, so ties go up and not from zero."""
+
+AVERAGING = frozenset({"AveragePool", "GlobalAveragePool"})
+"""Operators whose integer meaning rounds a quotient of the integers themselves."""
+
+
+def note_rounding(value: ir.Value) -> None:
+    """Note at each averaging operator that reads `value` that its integers were unsigned."""
+    for use in value.uses():
+        if use.node.op_type in AVERAGING and use.idx == 0:
+            use.node.metadata_props[ROUNDS_UP] = "1"
 
 
 def is_unsigned(quantization: Quantization | None) -> bool:

@@ -7,7 +7,6 @@ is with 16 bits.
 
 from __future__ import annotations
 
-
 import numpy as np
 import onnx_ir as ir
 
@@ -19,7 +18,7 @@ from edgecomp.graph.qdq import (
     is_quantize,
     quantization_of,
 )
-from edgecomp.graph.unsigned import SIGNED, is_unsigned, signed_zero_point
+from edgecomp.graph.unsigned import SIGNED, is_unsigned, note_rounding, signed_zero_point
 from edgecomp.importers.quantized_constants import (
     quantize_constant,
     signed_weights,
@@ -111,6 +110,7 @@ def _read_signed(graph: ir.Graph, reader: ir.Node) -> None:
     if len(reader.inputs) < 3:
         reader.resize_inputs(3)
     reader.replace_input_with(2, add_constant(graph, f"{base}_zero_point", shifted))
+    note_rounding(reader.outputs[0])
 
 
 def _signed_input(graph: ir.Graph, value: ir.Value) -> None:
@@ -121,6 +121,7 @@ def _signed_input(graph: ir.Graph, value: ir.Value) -> None:
             continue
         if all(is_quantize(use.node) for use in reader.outputs[0].uses()):
             continue
+        note_rounding(reader.outputs[0])
         new = Replacement(graph, reader)
         scale, zero_point = _signed_parameters(new, quantization)
         real = new.add("DequantizeLinear", *reader.inputs)

@@ -136,7 +136,8 @@ def _max_pool(node: ir.Node) -> Lowered:
 
 
 def _average_pool(node: ir.Node) -> Lowered:
-    work = pool.PoolWork(_pool_shape(node), True, element_type(node))
+    rounds_up = bool(int_of(node, "rounds_up"))
+    work = pool.PoolWork(_pool_shape(node), True, element_type(node), rounds_up)
     return Lowered(work.build(), "pool2d", work=work)
 
 
@@ -205,7 +206,10 @@ def _resize_linear(node: ir.Node) -> Lowered:
     corners, half = bool(int_of(node, "align_corners")), bool(int_of(node, "half_pixel"))
     rows = resize.Interpolation(shape[1], out[1], corners, half)
     columns = resize.Interpolation(shape[2], out[2], corners, half)
-    return Lowered(resize.bilinear(shape, rows, columns, element_type(node)), "elementwise")
+    return Lowered(
+        resize.bilinear(shape, rows, columns, element_type(node)),
+        "elementwise",
+    )
 
 
 INTEGER: Mapping[str, Callable[[ir.Node], Lowered]] = {

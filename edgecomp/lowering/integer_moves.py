@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from edgecomp.graph.unsigned import ROUNDS_UP
 from edgecomp.graph.values import shape_of
 from edgecomp.lowering import multipliers
 from edgecomp.lowering.integer_group import Group, add_constant, integer_node, requantized
@@ -50,9 +51,10 @@ def pool(group: Group) -> list[ir.Node] | None:
         return None
     op_type = "MaxPool" if "Max" in group.node.op_type else "AveragePool"
     name = group.node.name or op_type
+    attributes = {**window, "rounds_up": int(ROUNDS_UP in group.node.metadata_props)}
 
     def build(image: ir.Value) -> ir.Node:
-        return integer_node(op_type, [image], name, group.label, window)
+        return integer_node(op_type, [image], name, group.label, attributes)
 
     x, out = group.operands[0].value, group.quantizer.outputs[0]
     if len(shape_of(x)) == 3:

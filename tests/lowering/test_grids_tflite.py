@@ -109,3 +109,25 @@ def test_what_stays_float_says_why(model: Any, why: str) -> None:
     answer = dry_run(normalise(model(), {}, {}, "unfit"))
     assert [reason for name, reason in answer.why.items() if "made" in name] == [why]
     assert answer.program is not None
+
+
+@few
+@given(seeds)
+def test_averages_of_unsigned_integers(tflite_op: Any, expect_program: Any, seed: int) -> None:
+    """Their ties go up, also where the integers with a sign are negative."""
+    single_op, operand = tflite_op
+    d, trials = RandomShapes(np.random.default_rng(seed)), []
+    for _ in range(4):
+        batch, size, channels = d.size(1, 2), d.size(2, 8), d.size(1, 5)
+        grid = _grid(d, "uint8")
+        window = {"StrideH": 1, "StrideW": 1, "FilterHeight": 2, "FilterWidth": 2, "Padding": 1}
+        shape, out = (batch, size, size, channels), (batch, size - 1, size - 1, channels)
+        op = single_op(
+            "AVERAGE_POOL_2D",
+            (operand(shape, *grid, "uint8"),),
+            operand(out, *grid, "uint8"),
+            "Pool2DOptions",
+            window,
+        )
+        trials.append((op, [d.random.integers(0, 256, shape).astype(np.uint8)]))
+    expect_program(trials)

@@ -63,7 +63,13 @@ EC_INLINE int32_t ec_rounded_mean(int32_t sum, int32_t count) {
   return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
-/* The same of a 64-bit sum, |sum| < 2^62, whose mean fits 32 bits. */
+/* The same with ties up, as integers without a sign have them. */
+EC_INLINE int32_t ec_mean_ties_up(int32_t sum, int32_t count) {
+  const int32_t raised = sum + count / 2;
+  return raised >= 0 ? raised / count : -((count - 1 - raised) / count);
+}
+
+/* The mean of a 64-bit sum, |sum| < 2^62, that fits 32 bits: ties away from zero. */
 EC_INLINE int32_t ec_rounded_mean_wide(int64_t sum, int32_t count) {
   return (int32_t)(sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count);
 }

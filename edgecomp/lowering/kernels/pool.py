@@ -29,11 +29,13 @@ class PoolWork:
     shape: PoolShape
     average: bool
     dtype: str
+    rounds_up: bool = False
 
     def build(self) -> Any:
         """The kernel."""
-        kernel = average_pool if self.average else max_pool
-        return kernel(self.shape, dtype=self.dtype)
+        if self.average:
+            return average_pool(self.shape, None, self.dtype, self.rounds_up)
+        return max_pool(self.shape, dtype=self.dtype)
 
 
 def _inside(shape: PoolShape, row: Any, column: Any) -> Any:
@@ -80,9 +82,13 @@ def max_pool(shape: PoolShape, limits: tuple[int, int] | None = None, dtype: str
 
 
 def average_pool(
-    shape: PoolShape, limits: tuple[int, int] | None = None, dtype: str = "int8"
+    shape: PoolShape,
+    limits: tuple[int, int] | None = None,
+    dtype: str = "int8",
+    rounds_up: bool = False,
 ) -> Any:
-    """x[N,H,W,C] -> out[N,OH,OW,C], rounded to nearest with ties away from zero, clamped."""
+    """x[N,H,W,C] -> out[N,OH,OW,C], rounded to nearest with ties away from zero or up, clamped."""
+    function = "ec_mean_ties_up" if rounds_up else "ec_rounded_mean"
     x = te.placeholder(shape.x, dtype, name="x")
     kh, kw = _axes(shape)
     border = _covers_border(shape)
@@ -105,7 +111,7 @@ def average_pool(
         count: Any = shape.kernel[0] * shape.kernel[1]
         if border:
             count = span(h, 0) * span(w, 1)
-        value = tirx.call_extern("int32", "ec_rounded_mean", accumulator[n, h, w, c], count)
+        value = tirx.call_extern("int32", function, accumulator[n, h, w, c], count)
         return to_element(value, 0, limits, dtype)
 
     out = te.compute(extent, mean, name="out")
