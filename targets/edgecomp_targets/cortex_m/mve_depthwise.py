@@ -1,4 +1,4 @@
-"""Depthwise 3x3 convolutions for cores with Helium."""
+"""Depthwise convolutions for cores with Helium."""
 
 from __future__ import annotations
 
@@ -14,52 +14,69 @@ from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
 CHANNELS_AT_ONCE = 8
 OUTPUTS_AT_ONCE = 8
-VECTOR = 16
-TAP_BYTES = 24
+TAP_LIMIT = 32
 OFFSET_LIMIT = 1 << 16
 
+CLAMPED = {1: 1, 2: 2}
+SIGNED = {1: 3, 2: 4}
+"""The forms of 3x3 kernels by the step along a line: see `edgecomp_mve_depthwise.h`."""
+ANY_KERNEL = 5
+
 # Instructions for one channel of a line, and for each group of outputs in it.
-_LINE, _GROUP = 14, 30
+_LINE, _GROUP, _ANY_GROUP = 14, 30, 62
 
 Array = npt.NDArray[Any]
 
 
 def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
-    """A depthwise convolution with weights [3,3,C]; None when it is of another kind."""
+    """A depthwise convolution with weights [KH,KW,C]; None when it is of another kind."""
     shape = work.shape
     if (
-        shape.kernel != (3, 3)
+        math.prod(shape.kernel) > TAP_LIMIT
         or shape.dilations != (1, 1)
-        or not set(shape.strides) <= {1, 2}
         or shape.out_channels != shape.x[3]
         or not work.rescale.only_down
     ):
         return None
     along = min((1, 0), key=lambda axis: _instructions(shape, axis))
-    fields = _fields(work, along)
+    taps = _taps(weights, along, shape.strides[along])
+    fields = _fields(work, along, taps.shape[1])
     reach = max(fields["out_step"] * (OUTPUTS_AT_ONCE - 1), fields["plane"] * CHANNELS_AT_ONCE)
     if reach >= OFFSET_LIMIT:
         return None
+    rows = [array.astype(np.int32)[:, None] for array in constants]
+    words = np.concatenate([*rows, taps.view("<i4").astype(np.int32)], axis=1)
     return Replacement(
         "ec_mve_depthwise",
         "edgecomp_mve_depthwise.h",
         (0,),
-        {
-            "constants": _constants(weights, constants, along, shape.strides[along]),
-            "geometry": geometry(fields),
-        },
+        {"constants": words, "geometry": geometry(fields)},
         -(-_scratch_bytes(fields) // 4),
         _overlaps(shape, along),
     )
 
 
+def _form(work: ConvWork, along: int) -> int:
+    """The number of the code for lines along an axis."""
+    stride = work.shape.strides[along]
+    if not _is_usual(work.shape, along):
+        return ANY_KERNEL
+    return (CLAMPED if work.rescale.low >= work.rescale.zero_point else SIGNED)[stride]
+
+
+def _is_usual(shape: ConvShape, along: int) -> bool:
+    """One vector has the elements of two outputs."""
+    return shape.kernel == (3, 3) and shape.strides[along] in CLAMPED
+
+
 def _instructions(shape: ConvShape, along: int) -> int:
     """For all lines of a channel when a line goes along axis 0 (down) or 1."""
     groups = -(-shape.output_extent(along) // OUTPUTS_AT_ONCE)
-    return shape.output_extent(1 - along) * (_LINE + groups * _GROUP)
+    group = _GROUP if _is_usual(shape, along) else _ANY_GROUP
+    return shape.output_extent(1 - along) * (_LINE + groups * group)
 
 
-def _fields(work: ConvWork, along: int) -> dict[str, int]:
+def _fields(work: ConvWork, along: int, tap_bytes: int) -> dict[str, int]:
     """Fields of `ec_mve_depthwise_shape` with lines along axis 0 (down) or 1."""
     shape, across = work.shape, 1 - along
     batch, height, width, channels = shape.x
@@ -67,9 +84,11 @@ def _fields(work: ConvWork, along: int) -> dict[str, int]:
     in_steps = (width * channels, channels)
     out_steps = (shape.output_extent(1) * channels, channels)
     count, lines = shape.output_extent(along), shape.output_extent(across)
-    needed = (count - 1) * shape.strides[along] + 3
-    lead = shape.pads[along]
+    kernel, kernel_lines = shape.kernel[along], shape.kernel[across]
+    needed = (count - 1) * shape.strides[along] + kernel
+    lead = min(shape.pads[along], needed)
     body = min(extents[along], needed - lead)
+    form = _form(work, along)
     return {
         "batch": batch,
         "channels": channels,
@@ -88,10 +107,14 @@ def _fields(work: ConvWork, along: int) -> dict[str, int]:
         "body": body,
         "tail": needed - lead - body,
         "count": count,
-        "plane": 3 * (needed - 1) + (lines - 1) * shape.strides[across] + 3,
+        "plane": kernel_lines * needed + (lines - 1) * shape.strides[across],
         "input_zero_point": work.input_zero_point,
         "zero_point": work.rescale.zero_point,
-        "is_clamped": int(work.rescale.low >= work.rescale.zero_point),
+        "lines": kernel_lines,
+        "taps": kernel * kernel_lines,
+        "first_tap": 12 + (0 if form == ANY_KERNEL else 3 * shape.strides[along]),
+        "channel_bytes": 12 + tap_bytes,
+        "form": form,
         "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
         "low": work.rescale.low,
         "high": work.rescale.high,
@@ -101,25 +124,22 @@ def _fields(work: ConvWork, along: int) -> dict[str, int]:
 def _scratch_bytes(fields: dict[str, int]) -> int:
     """The planes, and what is read beyond the last: outputs are made in groups, from vectors."""
     groups = -(-fields["count"] // OUTPUTS_AT_ONCE)
-    last_load = 3 * fields["stride"] * (groups * OUTPUTS_AT_ONCE - 2)
+    last_load = fields["lines"] * fields["stride"] * (groups * OUTPUTS_AT_ONCE - 1)
     last_line = (fields["out_lines"] - 1) * fields["line_stride"]
     return (CHANNELS_AT_ONCE - 1) * fields["plane"] + max(
-        fields["plane"], last_line + last_load + VECTOR
+        fields["plane"], last_line + last_load + TAP_LIMIT
     )
 
 
-def _constants(
-    weights: Array, constants: tuple[Array, ...], along: int, stride: int
-) -> npt.NDArray[np.int32]:
-    """An `ec_mve_depthwise_channel` for each channel."""
-    channels = weights.shape[2]
-    taps = np.zeros((channels, TAP_BYTES), np.int8)
-    # across a line first: the elements of a pixel's line lie three apart
-    ordered = weights.transpose(2, along, 1 - along).reshape(channels, 9)
-    taps[:, 3 * stride : 3 * stride + 9] = ordered
-    rows = [array.astype(np.int32)[:, None] for array in constants]
-    packed: npt.NDArray[np.int32] = np.concatenate([*rows, taps.view("<i4")], axis=1)
-    return packed.astype(np.int32)
+def _taps(weights: Array, along: int, stride: int) -> npt.NDArray[np.int8]:
+    """The bytes of each channel's taps, in the order in which they follow each other in a plane."""
+    kernel, channels = weights.shape[:2], weights.shape[2]
+    usual = kernel == (3, 3) and stride in CLAMPED
+    begin = 3 * stride if usual else 0
+    taps = np.zeros((channels, 24 if usual else TAP_LIMIT), np.int8)
+    ordered = weights.transpose(2, along, 1 - along).reshape(channels, -1)
+    taps[:, begin : begin + ordered.shape[1]] = ordered
+    return taps
 
 
 def _overlaps(shape: ConvShape, along: int) -> tuple[Overlap, ...]:
@@ -132,7 +152,7 @@ def _overlaps(shape: ConvShape, along: int) -> tuple[Overlap, ...]:
     out_height, out_width = shape.output_extent(0), shape.output_extent(1)
     same = (height, width) == (out_height, out_width) and shape.strides == (1, 1)
     by_rows = along == 1 and all(
-        (row + 1) * out_width <= min(row * shape.strides[0] + 3 - shape.pads[0], height) * width
+        (row + 1) * out_width <= (row * shape.strides[0] + shape.kernel[0] - shape.pads[0]) * width
         for row in range(out_height)
     )
     fits = batch == 1 and (same or by_rows)

@@ -58,7 +58,7 @@ SLIDING = {
     "no border": ((1, 6, 10, 16), 3, (0, 0, 0, 0), SIGNED),
 }
 
-# Input, strides, pads.
+# Input, strides, pads: kernels of 3x3.
 DEPTHWISE = {
     "whole groups": ((1, 3, 16, 8), (1, 1), (1, 1, 1, 1), RELU),
     "down the image, rest of a group": ((1, 13, 2, 16), (1, 1), (1, 1, 1, 1), SIGNED),
@@ -67,6 +67,14 @@ DEPTHWISE = {
     "other strides that differ": ((1, 7, 9, 20), (2, 1), (1, 1, 1, 1), RELU),
     "more border than image": ((1, 1, 1, 9), (1, 1), (2, 2, 2, 2), SIGNED),
     "last input unused": ((1, 4, 6, 8), (2, 2), (0, 0, 0, 0), RELU),
+}
+
+# Input, kernel, strides, pads.
+OTHER_DEPTHWISE = {
+    "5x5": ((1, 9, 11, 9), (5, 5), (1, 1), (2, 2, 2, 2), SIGNED),
+    "5x5 by steps": ((2, 8, 7, 4), (5, 5), (2, 2), (1, 2, 2, 1), RELU),
+    "over time": ((1, 12, 1, 16), (9, 1), (1, 1), (0, 0, 0, 0), NARROW),
+    "a long row": ((1, 1, 20, 8), (1, 7), (1, 3), (0, 3, 0, 3), SIGNED),
 }
 
 # Rows, depth, units.
@@ -147,6 +155,7 @@ def layers(layer_class: type[Any]) -> list[Any]:
     """Every row of the tables."""
     rng = np.random.default_rng(55)
     wide = [(x, x[3], (3, 3), *rest) for x, *rest in DEPTHWISE.values()]
+    others = [(x, x[3], *rest) for x, *rest in OTHER_DEPTHWISE.values()]
     sliding = [(x, n, (3, 3), (1, 1), *rest) for x, n, *rest in SLIDING.values()]
     return [
         *(_convolution(layer_class, rng, row, False) for row in CONVOLUTIONS.values()),
@@ -154,11 +163,12 @@ def layers(layer_class: type[Any]) -> list[Any]:
         *(_dense(layer_class, rng, row) for row in DENSE.values()),
         *(_addition(layer_class, rng, row) for row in ADDITIONS.values()),
         *(_convolution(layer_class, rng, row, False) for row in sliding),
+        *(_convolution(layer_class, rng, row, True) for row in others),
     ]
 
 
 def _expect_equal(have: Sequence[Array], want: Sequence[Array]) -> None:
-    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE, *ADDITIONS, *SLIDING]
+    names = [*CONVOLUTIONS, *DEPTHWISE, *DENSE, *ADDITIONS, *SLIDING, *OTHER_DEPTHWISE]
     for got, wanted, name in zip(have, want, names, strict=True):
         assert len(np.unique(wanted)) > 3, name
         np.testing.assert_array_equal(got, wanted, err_msg=name)

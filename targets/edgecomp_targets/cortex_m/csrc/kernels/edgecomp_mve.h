@@ -25,18 +25,6 @@ EC_INLINE int8_t ec_mve_rescaled(int32_t sum, int32_t multiplier, int32_t shift,
   return (int8_t)ec_clamp(ec_multiply_down(sum, multiplier, shift) + zero_point, -128, 127);
 }
 
-#if EC_MVE
-
-/* Bits of ec_multiply_down, before the zero point, in each lane. */
-EC_INLINE int32x4_t ec_mve_multiply_down(int32x4_t sums, int32x4_t multiplier, int32x4_t shift) {
-  const int32x4_t high = vqrdmulhq_s32(sums, multiplier);
-  /* VRSHL rounds ties upwards: one less for negative numbers, unless the shift is 0 */
-  const int32x4_t below = vshrq_n_s32(vandq_s32(high, shift), 31);
-  return vrshlq_s32(vaddq_s32(high, below), shift);
-}
-
-#endif
-
 /* Copy `count` bytes; gives where they end. */
 EC_INLINE int8_t *ec_mve_copy(int8_t *to, const int8_t *from, int32_t count) {
 #if EC_MVE

@@ -1,11 +1,11 @@
 /* Products of pixels with filters: two pixels and four filters at a time, in 16-byte vectors.
  *
- * The filters come as one stream in the order of use, as `mve_stream.py` writes it. For each block of four
- * filters: the four biases, twice unless there is one pixel only; for each vector of a patch, the 16 weights
- * of each filter; the four multipliers, the four shifts; and how far the next block's outputs are, 0 in the
- * last block. A patch of several rows is in segments, each followed by a word: twice how far the next one
- * is, from the end of this one, plus 1 in a block's last segment, from where the way leads back to the
- * patch's beginning.
+ * The filters come as one stream in the order of use, as `mve_stream.py` writes it. For each block of
+ * four filters: the four biases, twice unless there is one pixel only; for each vector of a patch, the 16
+ * weights of each filter; the four multipliers, the four shifts; and how far the next block's outputs are,
+ * 0 in the last block. A patch of several rows is in segments, each followed by a word: twice how far the
+ * next one is, from the end of this one, plus 1 in a block's last segment, from where the way leads back
+ * to the patch's beginning.
  */
 #ifndef EDGECOMP_MVE_MATRIX_H
 #define EDGECOMP_MVE_MATRIX_H
@@ -34,7 +34,7 @@ typedef struct {
 #if EC_MVE
 
 /* A vector of each of two patches times four filters; the sums are in the even registers. */
-#define EC_MVE_PRODUCTS                                                              \
+#define EC_MVE_PRODUCTS                                                               \
   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\tvmladava.s8 r8, q1, q2\n\t"  \
   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\tvmladava.s8 r10, q1, q2\n\t" \
   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\tvmladava.s8 r12, q1, q2\n\t" \
@@ -44,51 +44,51 @@ typedef struct {
 #define EC_MVE_NEXT "vldrb.u8 q0, [%[p]], #16\n\tvldrb.u8 q1, [%[q]], #16\n\t" EC_MVE_PRODUCTS
 
 #define EC_MVE_BIAS "ldm %[w]!, {r0, r2, r4, r6, r8, r10, r12, lr}\n\t"
-#define EC_MVE_SUMS                                              \
-  "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"   \
+#define EC_MVE_SUMS                                            \
+  "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t" \
   "vmov q1[2], q1[0], r8, r12\n\tvmov q1[3], q1[1], r10, lr\n\t"
 #define EC_MVE_SCALE                                                                   \
   "vldrb.u8 q2, [%[w]], #16\n\tvqrdmulh.s32 q0, q0, q2\n\tvqrdmulh.s32 q1, q1, q2\n\t" \
   "vldrb.u8 q2, [%[w]], #16\n\t"
 /* VRSHL rounds ties upwards: one less for negative numbers, unless the shift is 0. */
-#define EC_MVE_AWAY_FROM_ZERO                                            \
-  "vand q3, q0, q2\n\tvshr.s32 q3, q3, #31\n\tvadd.i32 q0, q0, q3\n\t"   \
+#define EC_MVE_AWAY_FROM_ZERO                                          \
+  "vand q3, q0, q2\n\tvshr.s32 q3, q3, #31\n\tvadd.i32 q0, q0, q3\n\t" \
   "vand q3, q1, q2\n\tvshr.s32 q3, q3, #31\n\tvadd.i32 q1, q1, q3\n\t"
 /* The outputs of the two pixels take turns in the lanes. */
-#define EC_MVE_STORE                                                                  \
-  "vrshl.s32 q0, q0, q2\n\tvrshl.s32 q1, q1, q2\n\t"                                  \
-  "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t"        \
-  "vqmovnb.s16 q0, q0\n\tvstrb.16 q0, [%[y], %q[lanes]]\n\t"                          \
+#define EC_MVE_STORE                                                           \
+  "vrshl.s32 q0, q0, q2\n\tvrshl.s32 q1, q1, q2\n\t"                           \
+  "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t" \
+  "vqmovnb.s16 q0, q0\n\tvstrb.16 q0, [%[y], %q[lanes]]\n\t"                   \
   "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b\n\t"
 /* On to the next two pixels. */
-#define EC_MVE_ON                                                                     \
-  "vmov r0, r2, %q[on][2], %q[on][0]\n\tvmov r4, r6, %q[on][3], %q[on][1]\n\t"        \
+#define EC_MVE_ON                                                                      \
+  "vmov r0, r2, %q[on][2], %q[on][0]\n\tvmov r4, r6, %q[on][3], %q[on][1]\n\t"         \
   "add %[p], %[p], r0\n\tadd %[q], %[q], r0\n\tmov %[w], r2\n\tadd %[y], %[y], r6\n\t" \
   "cmp %[p], r4\n\tbne 1b"
 
-#define EC_MVE_CLOBBERS                                                                \
+#define EC_MVE_CLOBBERS \
   "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory"
-#define EC_MVE_BLOCKS(products, scale)                                                \
+#define EC_MVE_BLOCKS(products, scale)                                                    \
   __asm__ volatile("1:\n\t" EC_MVE_BIAS products EC_MVE_SUMS scale EC_MVE_STORE EC_MVE_ON \
                    : [w] "+r"(w), [p] "+r"(p), [q] "+r"(q), [y] "+r"(y), [way] "=&r"(way) \
-                   : [zero] "w"(zero), [lanes] "w"(lanes), [on] "w"(on)               \
+                   : [zero] "w"(zero), [lanes] "w"(lanes), [on] "w"(on)                   \
                    : EC_MVE_CLOBBERS)
-#define EC_MVE_SEGMENT(products)                                       \
+#define EC_MVE_SEGMENT(products)                                            \
   "2:\n\t" products "ldr %[way], [%[w]], #4\n\tasrs %[way], %[way], #1\n\t" \
   "add %[p], %[p], %[way]\n\tadd %[q], %[q], %[way]\n\tbcc 2b\n\t"
 /* One pixel's sums of any number of vectors, twice. */
-#define EC_MVE_ONE_PIXEL                                                                 \
-  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6}\n\tdls lr, %[n]\n2:\n\t"                          \
-                   "vldrb.u8 q0, [%[p]], #16\n\t"                                        \
-                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\t"              \
-                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\t"              \
-                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\t"              \
-                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r6, q0, q2\n\t"              \
-                   "le lr, 2b\n\tsub %[p], %[p], %[n], lsl #4\n\t"                       \
-                   "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"          \
-                   "vmov q1, q0\n\t" EC_MVE_SIGNED EC_MVE_STORE                          \
-                   : [w] "+r"(w), [p] "+r"(p), [y] "+r"(y)                               \
-                   : [n] "r"(vectors), [zero] "w"(zero), [lanes] "w"(lanes)              \
+#define EC_MVE_ONE_PIXEL                                                        \
+  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6}\n\tdls lr, %[n]\n2:\n\t"  \
+                   "vldrb.u8 q0, [%[p]], #16\n\t"                               \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\t"     \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\t"     \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\t"     \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r6, q0, q2\n\t"     \
+                   "le lr, 2b\n\tsub %[p], %[p], %[n], lsl #4\n\t"              \
+                   "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t" \
+                   "vmov q1, q0\n\t" EC_MVE_SIGNED EC_MVE_STORE                 \
+                   : [w] "+r"(w), [p] "+r"(p), [y] "+r"(y)                      \
+                   : [n] "r"(vectors), [zero] "w"(zero), [lanes] "w"(lanes)     \
                    : EC_MVE_CLOBBERS)
 
 #define EC_MVE_1 EC_MVE_AT(0)

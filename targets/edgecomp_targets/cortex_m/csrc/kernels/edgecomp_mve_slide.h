@@ -14,43 +14,43 @@
 #if EC_MVE
 
 /* One tap of both filters, the four pixels being in `a` to `d`; the sums are in the even registers. */
-#define EC_MVE_TAP(a, b, c, d)                                                            \
+#define EC_MVE_TAP(a, b, c, d)                                                              \
   "vldrb.u8 q4, [%[w]], #16\n\tvmladava.s8 r0, " a ", q4\n\tvmladava.s8 r2, " b ", q4\n\t"  \
   "vmladava.s8 r4, " c ", q4\n\tvmladava.s8 r6, " d ", q4\n\t"                              \
   "vldrb.u8 q4, [%[w]], #16\n\tvmladava.s8 r8, " a ", q4\n\tvmladava.s8 r10, " b ", q4\n\t" \
   "vmladava.s8 r12, " c ", q4\n\tvmladava.s8 lr, " d ", q4\n\t"
 /* Sixteen channels from `at` on of a row of the windows, for pixels of `channels`. */
-#define EC_MVE_WINDOWS(channels, at)                                                          \
-  "vldrw.u32 q0, [%[p], #" #at "]\n\tvldrw.u32 q1, [%[p], #" #channels "+" #at "]\n\t"        \
-  "vldrw.u32 q2, [%[p], #2*" #channels "+" #at "]\n\t"                                        \
-  "vldrw.u32 q3, [%[p], #3*" #channels "+" #at "]\n\t" EC_MVE_TAP("q0", "q1", "q2", "q3")     \
-  "vldrw.u32 q0, [%[p], #4*" #channels "+" #at "]\n\t" EC_MVE_TAP("q1", "q2", "q3", "q0")     \
+#define EC_MVE_WINDOWS(channels, at)                                                      \
+  "vldrw.u32 q0, [%[p], #" #at "]\n\tvldrw.u32 q1, [%[p], #" #channels "+" #at "]\n\t"    \
+  "vldrw.u32 q2, [%[p], #2*" #channels "+" #at "]\n\t"                                    \
+  "vldrw.u32 q3, [%[p], #3*" #channels "+" #at "]\n\t" EC_MVE_TAP("q0", "q1", "q2", "q3") \
+  "vldrw.u32 q0, [%[p], #4*" #channels "+" #at "]\n\t" EC_MVE_TAP("q1", "q2", "q3", "q0") \
   "vldrw.u32 q1, [%[p], #5*" #channels "+" #at "]\n\t" EC_MVE_TAP("q2", "q3", "q0", "q1")
 
 /* VRSHL rounds ties upwards: one less for negative numbers, unless the shift is 0. */
-#define EC_MVE_SLIDE_SCALE                                                                    \
-  "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"                                \
-  "vmov q1[2], q1[0], r8, r12\n\tvmov q1[3], q1[1], r10, lr\n\t"                              \
-  "ldrd r0, r2, [%[w]], #8\n\tvqrdmulh.s32 q0, q0, r0\n\tvqrdmulh.s32 q1, q1, r2\n\t"         \
-  "ldrd r4, r6, [%[w]], #8\n\tlsr r0, r4, #31\n\tlsr r2, r6, #31\n\t"                         \
-  "vshr.s32 q2, q0, #31\n\tvmla.s32 q0, q2, r0\n\t"                                           \
-  "vshr.s32 q2, q1, #31\n\tvmla.s32 q1, q2, r2\n\t"                                           \
-  "vrshl.s32 q0, r4\n\tvrshl.s32 q1, r6\n\t"                                                  \
-  "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t"                \
+#define EC_MVE_SLIDE_SCALE                                                            \
+  "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"                        \
+  "vmov q1[2], q1[0], r8, r12\n\tvmov q1[3], q1[1], r10, lr\n\t"                      \
+  "ldrd r0, r2, [%[w]], #8\n\tvqrdmulh.s32 q0, q0, r0\n\tvqrdmulh.s32 q1, q1, r2\n\t" \
+  "ldrd r4, r6, [%[w]], #8\n\tlsr r0, r4, #31\n\tlsr r2, r6, #31\n\t"                 \
+  "vshr.s32 q2, q0, #31\n\tvmla.s32 q0, q2, r0\n\t"                                   \
+  "vshr.s32 q2, q1, #31\n\tvmla.s32 q1, q2, r2\n\t"                                   \
+  "vrshl.s32 q0, r4\n\tvrshl.s32 q1, r6\n\t"                                          \
+  "vqmovnb.s32 q0, q0\n\tvqmovnt.s32 q0, q1\n\tvqadd.s16 q0, q0, %q[zero]\n\t"        \
   "vqmovnb.s16 q0, q0\n\tvstrb.16 q0, [%[y], %q[lanes]]\n\t"
 
 /* Blocks of two filters, then on to the next four pixels. */
-#define EC_MVE_SLIDE(row)                                                                     \
-  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6, r8, r10, r12, lr}\n2:\n\t" row          \
-                   "ldr %[way], [%[w]], #4\n\tasrs %[way], %[way], #1\n\t"                    \
-                   "add %[p], %[p], %[way]\n\tbcc 2b\n\t" EC_MVE_SLIDE_SCALE                  \
-                   "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b\n\t"     \
+#define EC_MVE_SLIDE(row)                                                                       \
+  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6, r8, r10, r12, lr}\n2:\n\t" row            \
+                   "ldr %[way], [%[w]], #4\n\tasrs %[way], %[way], #1\n\t"                      \
+                   "add %[p], %[p], %[way]\n\tbcc 2b\n\t" EC_MVE_SLIDE_SCALE                    \
+                   "ldr r0, [%[w]], #4\n\tadd %[y], %[y], r0\n\tcmp r0, #0\n\tbne 1b\n\t"       \
                    "vmov r0, r2, %q[on][2], %q[on][0]\n\tvmov r4, r6, %q[on][3], %q[on][1]\n\t" \
-                   "add %[p], %[p], r0\n\tmov %[w], r2\n\tadd %[y], %[y], r6\n\t"             \
-                   "cmp %[p], r4\n\tbne 1b"                                                   \
-                   : [w] "+r"(w), [p] "+r"(p), [y] "+r"(y), [way] "=&r"(way)                  \
-                   : [zero] "w"(zero), [lanes] "w"(lanes), [on] "w"(on)                       \
-                   : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2",      \
+                   "add %[p], %[p], r0\n\tmov %[w], r2\n\tadd %[y], %[y], r6\n\t"               \
+                   "cmp %[p], r4\n\tbne 1b"                                                     \
+                   : [w] "+r"(w), [p] "+r"(p), [y] "+r"(y), [way] "=&r"(way)                    \
+                   : [zero] "w"(zero), [lanes] "w"(lanes), [on] "w"(on)                         \
+                   : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2",        \
                      "q3", "q4", "cc", "memory")
 
 /* One row of pixels, the windows of which begin at `p`; their number is a multiple of four. */
