@@ -21,6 +21,7 @@ from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.equalize import equalized
 from edgecomp.passes.options import option
+from edgecomp.passes.quantize_mixed import judge_of, mixed
 from edgecomp.passes.quantize_observe import Observations, observe
 from edgecomp.passes.quantize_palettes import Indices, restore_palettes, without_palettes
 from edgecomp.passes.quantize_plan import Plan, make_plan
@@ -56,7 +57,12 @@ class Quantize(Pass):
     per_channel: bool = option(True, "one scale for each output channel of the weights")
     bias_correction: bool = option(True, "let the bias make up for the mean error of the weights")
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay float")
-    weights: Literal["int8", "int4"] = option("int8", "what weights become")
+    weights: Literal["int8", "int4", "mixed"] = option(
+        "int8", "what weights become; mixed: int4 where max_drop allows"
+    )
+    max_drop: float = option(
+        0.01, "of weights=mixed: loss of accuracy, or of agreement without labels", 0.0, 1.0
+    )
     rounding: Literal["nearest", "reconstruct"] = option(
         "nearest", "of weights: to the nearest, or so that the outputs of layers change least"
     )
@@ -71,14 +77,25 @@ class Quantize(Pass):
         plan = make_plan(model.graph.graph, self.exclude)
         seen = observe(model, plan, data, self.samples, context.progress)
         parameters = self._parameters(plan, seen)
-        weights = self._weights(model.graph.graph, plan, parameters, seen)
-        if self.rounding == "reconstruct":
+
+        def write(weights: Mapping[str, QuantizedWeights]) -> Model:
+            return _written(model, plan, parameters, weights, indices)
+
+        def rounded(limit: int) -> dict[str, QuantizedWeights]:
+            plain = self._weights(model.graph.graph, plan, parameters, seen, limit)
+            if self.rounding == "nearest":
+                return plain
             # What layers read with int8 weights: near to what they read when all are reconstructed.
-            near = replace(self, weights="int8")._weights(model.graph.graph, plan, parameters, seen)
-            guide = _written(model, plan, parameters, near, {})
-            weights = reconstructed(model, guide, weights, data, self.samples, context.progress)
-        quantized = _written(model, plan, parameters, weights, indices)
-        return model.with_graph(quantized.graph, str(self))
+            near = self._weights(model.graph.graph, plan, parameters, seen, LIMITS["int8"])
+            return reconstructed(model, write(near), plain, data, self.samples, context.progress)
+
+        if self.weights == "mixed":
+            judge = judge_of(model, data, context)
+            both = rounded(LIMITS["int8"]), rounded(LIMITS["int4"])
+            weights = mixed(*both, write, judge, self.max_drop, context.progress)
+        else:
+            weights = rounded(LIMITS[self.weights])
+        return model.with_graph(write(weights).graph, str(self))
 
     def _parameters(self, plan: Plan, seen: Observations) -> dict[str, Affine]:
         """Scale and zero point of each group, by the name of its first value."""
@@ -95,6 +112,7 @@ class Quantize(Pass):
         plan: Plan,
         parameters: Mapping[str, Affine],
         seen: Observations,
+        limit: int,
     ) -> dict[str, QuantizedWeights]:
         """The integer weights of each weighted node, by its name."""
         group_of = {name: group.values[0] for group in plan.groups for name in group.values}
@@ -106,7 +124,7 @@ class Quantize(Pass):
             assert source is not None, "the rule demands an activation"
             exact = float_weights(node)
             scale = parameters[group_of[str(source.name)]].scale
-            rounded = quantize_weights(exact, scale, self.per_channel, LIMITS[self.weights])
+            rounded = quantize_weights(exact, scale, self.per_channel, limit)
             if self.bias_correction and node.op_type != "MatMul":
                 shift = mean_shift(node, rounded.error(exact), seen.means[str(source.name)])
                 bias = -shift if exact.bias is None else exact.bias - shift

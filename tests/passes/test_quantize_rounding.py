@@ -26,6 +26,7 @@ from edgecomp.passes.quantize import Quantize
 from edgecomp.passes.rounding import best_scales, reconstruct
 from edgecomp.pipeline import compile_model
 from edgecomp.reference import Executor
+from edgecomp.training_data import TrainingData
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.session import Session
 
@@ -134,3 +135,28 @@ def test_int4_stays_within_its_limits(small_cnn: Model, make_data: Make, floats:
             seen += 1
             assert np.abs(content.astype(np.int8)).max() <= 7
     assert seen == 3
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_mixed_weights_keep_the_limit(
+    small_cnn: Model, make_data: Make, floats: Make, labelled: bool
+) -> None:
+    """Everything becomes int4 where anything is allowed, nothing where noise is forbidden."""
+    x = floats(40, 3, 8, 8)
+    labels = np.array([run(small_cnn, row[None]).argmax() for row in x])
+    data = make_data(x=x, labels=labels)
+    train = TrainingData(data) if labelled else None
+
+    def narrow(spec: Quantize) -> int:
+        small = compress(small_cnn, [spec], data, train=train)
+        constants = small.graph.graph.initializers.values()
+        return sum(v.dtype == ir.DataType.INT4 and v.name.endswith("quantized") for v in constants)
+
+    assert narrow(Quantize(weights="mixed", max_drop=1.0)) == 3
+    strict = compress(small_cnn, [Quantize(weights="mixed", max_drop=0.0)], data, train=train)
+    eight = compress(small_cnn, [Quantize()], data)
+
+    def agreement(model: Model) -> float:
+        return float(np.mean([run(model, row[None]).argmax() for row in x] == labels))
+
+    assert agreement(strict) >= agreement(eight)

@@ -1,0 +1,127 @@
+"""Models and samples of the compression benchmark."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgecomp.calibration import CalibrationData
+from edgecomp.importers import load
+from edgecomp.model import Model
+from edgecomp.training_data import TrainingData
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """A model with its samples.
+
+    Attributes:
+        model: as trained.
+        calibration: samples without labels.
+        train: samples to train on.
+        test: samples the accuracy is measured on.
+    """
+
+    model: Model
+    calibration: CalibrationData
+    train: TrainingData
+    test: TrainingData
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Inputs and labels of one part."""
+
+    inputs: Array
+    labels: Array
+
+
+def _images(images: Array) -> Array:
+    """uint8 [n, h, w, c] or [n, h, w] to float32 [n, c, h, w], 0 to 1."""
+    shaped = images[..., None] if images.ndim == 3 else images
+    return np.ascontiguousarray(shaped.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+
+
+def _open(folder: Path, name: str) -> Mapping[str, Array]:
+    with np.load(folder / "data" / name) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _mnist(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
+    train, test = _open(folder, "mnist_train_first10k.npz"), _open(folder, "mnist_test.npz")
+    part = Arrays(_images(train["images"]), train["labels"])
+    return (
+        Arrays(part.inputs[:200], part.labels[:200]),
+        part,
+        Arrays(_images(test["images"]), test["labels"]),
+    )
+
+
+def _cifar(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = _open(folder, "cifar10_calib.npz"), _open(folder, "cifar10_test_first.npz")
+    train = _open(folder, "cifar10_train_small.npz")
+    stream, offsets = train["jpeg"].tobytes(), train["offsets"]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(offsets)]
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(piece))) for piece in pieces])
+    return (
+        Arrays(_images(calibration["images"]), calibration["labels"]),
+        Arrays(_images(pixels), train["labels"]),
+        Arrays(_images(test["images"]), test["labels"]),
+    )
+
+
+def _vww(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = _open(folder, "vww_calib.npz"), _open(folder, "vww_test.npz")
+    part = Arrays(_images(calibration["images"]), calibration["labels"])
+    return part, part, Arrays(_images(test["images"]), test["labels"])
+
+
+def _kws(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = _open(folder, "kws_mfcc_calib.npz"), _open(folder, "kws_mfcc_test.npz")
+
+    def arrays(part: Mapping[str, Array]) -> Arrays:
+        return Arrays(part["features"].transpose(0, 3, 1, 2), part["labels"])
+
+    return arrays(calibration), arrays(calibration), arrays(test)
+
+
+def _anomaly(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
+    spectrum = _open(folder, "ad_toycar_normal_id01_logmel.npz")["logmel"]
+    windows = np.stack([spectrum[i : i + 5].reshape(-1) for i in range(len(spectrum) - 4)])
+    part = Arrays(windows.astype(np.float32), np.zeros(len(windows), np.int64))
+    return part, part, part
+
+
+LOADERS: Mapping[str, Callable[[Path], tuple[Arrays, Arrays, Arrays]]] = {
+    "mnist_cnn": _mnist,
+    "resnet8_jpeg": _cifar,
+    "mobilenetv1_025_vww": _vww,
+    "dscnn_kws": _kws,
+    "ad_autoencoder": _anomaly,
+}
+
+
+def sets_of(name: str, shared: Path, work: Path) -> Sets:
+    """The model `name` and its samples, brought to its input's form in files in `work`."""
+    model = load(shared / "models" / f"{name}.onnx")
+    parts = dict(zip(("calibration", "train", "test"), LOADERS[name](shared), strict=True))
+    for part, arrays in parts.items():
+        shape = model.inputs[0].shape
+        inputs = arrays.inputs
+        if inputs.shape[1:] != tuple(shape[1:]):
+            inputs = inputs.transpose(0, 2, 3, 1)
+        np.savez(work / f"{name}_{part}.npz", input_0=inputs, labels=arrays.labels)
+    files = {part: CalibrationData(work / f"{name}_{part}.npz") for part in parts}
+    return Sets(
+        model, files["calibration"], TrainingData(files["train"]), TrainingData(files["test"])
+    )
