@@ -18,7 +18,7 @@ from edgecomp_runtime.manifest import BufferRecord
 
 ALIGNMENT = 16
 SEARCHED_BUFFERS = 64
-"""Programs of more buffers keep the greedy placement."""
+"""More buffers are placed greedily only."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,21 @@ def _place(buffers: Sequence[Lifetime], sharings: Sharings, thorough: bool) -> d
     if not thorough:
         return best
     best = improve(blocks, chosen, bound, blocks.extent(best)) or best
-    if blocks.extent(best) > bound and len(buffers) <= SEARCHED_BUFFERS:
-        best = search(blocks, bound, blocks.extent(best)) or best
+    for some in (_crowded(buffers, bound), range(len(buffers))):
+        if blocks.extent(best) > bound and len(some) <= SEARCHED_BUFFERS:
+            best = search(blocks, some, bound, blocks.extent(best)) or best
     return best
+
+
+def _crowded(buffers: Sequence[Lifetime], bound: int) -> list[int]:
+    """The buffers of calls that need more than `bound` bytes if none are shared."""
+    found: set[int] = set()
+    alive: list[int] = []
+    for i in sorted(range(len(buffers)), key=lambda i: buffers[i].first):
+        alive = [*(j for j in alive if buffers[j].last >= buffers[i].first), i]
+        if sum(align(buffers[j].bytes) for j in alive) > bound:
+            found.update(alive)
+    return sorted(found)
 
 
 def _blocks(buffers: Sequence[Lifetime], sharings: Sharings) -> Blocks:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 NODE_LIMIT = 3_000
 """Placements the search tries: a count, not a time, so that every machine finds the same."""
 IMPROVEMENTS = 60
 """Orders tried one after the other."""
+NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,18 @@ class Blocks:
         return ranges
 
 
-def place(blocks: Blocks, order: Sequence[int], tight: bool) -> dict[int, int]:
-    """Offsets when blocks are placed in `order`: each as low as it goes, or in the tightest gap."""
-    offsets: dict[int, int] = {}
+def place(
+    blocks: Blocks, order: Sequence[int], tight: bool, placed: Mapping[int, int] = NOTHING
+) -> dict[int, int]:
+    """Offsets when blocks join those `placed` in `order`.
+
+    Args:
+        blocks: what to place.
+        order: the blocks not placed yet.
+        tight: each goes into the tightest gap, not the lowest.
+        placed: offsets known already.
+    """
+    offsets = dict(placed)
     for block in order:
         ranges = blocks.free(block, offsets)
         if tight:
@@ -87,23 +98,29 @@ def improve(blocks: Blocks, order: Sequence[int], bound: int, extent: int) -> di
     return best
 
 
-def search(blocks: Blocks, bound: int, extent: int) -> dict[int, int] | None:
+def search(
+    blocks: Blocks, crowded: Sequence[int], bound: int, extent: int
+) -> dict[int, int] | None:
     """Offsets that end before `extent`, as near `bound` as found; None if there are none.
 
-    Blocks are placed from low to high offsets, each as low as it goes: some best placement comes
-    about so, since blocks that are pushed down stay apart. Given up after `NODE_LIMIT` placements.
+    The `crowded` blocks are placed from low to high offsets, each as low as it goes: some best
+    placement comes about so, since blocks that are pushed down stay apart. The others then go where
+    there is room. Given up after `NODE_LIMIT` placements.
     """
     best: dict[int, int] | None = None
+    others = sorted(set(range(len(blocks.sizes))) - set(crowded), key=lambda i: -blocks.sizes[i])
     nodes = 0
     stack: list[tuple[dict[int, int], int]] = [({}, 0)]
     while stack and nodes < NODE_LIMIT and extent > bound:
         offsets, floor = stack.pop()
         nodes += 1
-        choices = _choices(blocks, offsets, floor, extent)
+        choices = _choices(blocks, crowded, offsets, floor, extent)
         if choices is None:
             continue
         if not choices:
-            best, extent = offsets, blocks.extent(offsets)
+            whole = place(blocks, others, True, offsets)
+            if blocks.extent(whole) < extent:
+                best, extent = whole, blocks.extent(whole)
             continue
         # a block that leaves room for another below it is placed after that one
         reach = min(at + blocks.sizes[i] for at, i in choices)
@@ -114,11 +131,15 @@ def search(blocks: Blocks, bound: int, extent: int) -> dict[int, int] | None:
 
 
 def _choices(
-    blocks: Blocks, offsets: Mapping[int, int], floor: int, extent: int
+    blocks: Blocks,
+    crowded: Sequence[int],
+    offsets: Mapping[int, int],
+    floor: int,
+    extent: int,
 ) -> list[tuple[int, int]] | None:
     """Where each block left can go at `floor` or above, lowest first; None if one ends too high."""
     choices = []
-    for i, size in enumerate(blocks.sizes):
+    for i in crowded:
         if i in offsets:
             continue
         at = next(
@@ -126,7 +147,7 @@ def _choices(
             for low, room in blocks.free(i, offsets)
             if room is None or low + room >= floor
         )
-        if at + size >= extent:
+        if at + blocks.sizes[i] >= extent:
             return None
         choices.append((at, i))
     return sorted(choices)
