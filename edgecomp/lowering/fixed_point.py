@@ -17,6 +17,10 @@ LIMITS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "int16": (-(2**15)
 """The least and the largest number of each type activations have."""
 
 
+LARGEST_WIDE_SHIFT = 14
+"""Of a multiplier of 64-bit sums: its 16-bit mantissa is shifted right by a bit at least."""
+
+
 @dataclass(frozen=True)
 class Multiplier:
     """mantissa * 2^(shift - 31), mantissa in [2^30, 2^31) or 0."""

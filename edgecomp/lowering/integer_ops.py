@@ -17,7 +17,7 @@ from edgecomp.graph.long_bias import constant_bias
 from edgecomp.graph.qdq import Quantization, quantized_constant
 from edgecomp.graph.values import constant_input, constant_of, input_at, shape_of
 from edgecomp.lowering import multipliers
-from edgecomp.lowering.fixed_point import LIMITS, Multiplier
+from edgecomp.lowering.fixed_point import LARGEST_WIDE_SHIFT, LIMITS, Multiplier
 from edgecomp.lowering.integer_group import (
     Group,
     Operand,
@@ -42,7 +42,7 @@ def weighted(
     With `fold` the input's zero point goes into the bias: sum((x - z) w) + b = sum(x w) +
     (b - z sum(w)).
     None when a bias does not fit 32 bits, or 48 beside int16 activations, or when sums of products
-    with int16 weights may not.
+    with int16 weights may not, or when a multiplier is too large.
     """
     node, channels = group.node, weights.shape[0]
     product = group.operands[0].scale * scales.astype(np.float32)
@@ -52,6 +52,8 @@ def weighted(
     wide = group.result.dtype == "int16"
     limit = 2**47 if wide else 2**31 - 1
     if np.abs(folded).max(initial=0) > limit or np.abs(bias).max(initial=0) > limit:
+        return None
+    if wide and max(factor.shift for factor in factors) > LARGEST_WIDE_SHIFT:
         return None
     if weights.dtype != np.int8 and _largest_sum(weights, folded, group.operands[0]) > limit:
         return None

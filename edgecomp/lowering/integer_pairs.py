@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgecomp.graph.values import constant_of, shape_of
 from edgecomp.lowering import multipliers
-from edgecomp.lowering.fixed_point import LIMITS, Multiplier
+from edgecomp.lowering.fixed_point import LARGEST_WIDE_SHIFT, LIMITS, Multiplier
 from edgecomp.lowering.integer_group import (
     Group,
     Operand,
@@ -71,19 +71,23 @@ def squared_difference(group: Group) -> list[ir.Node]:
     return _pair(group, "SquaredDifference", factors.inputs, factors.output)
 
 
-def parametric_relu(group: Group) -> list[ir.Node]:
-    """x, or x times a slope that is a tensor where x is negative."""
+def parametric_relu(group: Group) -> list[ir.Node] | None:
+    """x, or x times a slope that is a tensor where x is negative; None as in `matmul`."""
     x, slope = group.operands
     identity, product = multipliers.prelu_multipliers(x.scale, slope.scale, group.result.scale)
+    if slope.quantization.dtype == "int16" and product.shift > LARGEST_WIDE_SHIFT:
+        return None
     return _pair(group, "PRelu", (identity, _NONE), product)
 
 
 def matmul(group: Group) -> list[ir.Node] | None:
-    """Product of two stacks of matrices; None where one of them is a vector."""
+    """Product of two stacks of matrices; None for a vector, or where the multiplier is too large."""
     left, right = group.operands
     if min(len(shape_of(left.value)), len(shape_of(right.value))) < 2:
         return None
     factor = multipliers.dense_multiplier(left.scale, right.scale, group.result.scale)
+    if group.result.dtype == "int16" and factor.shift > LARGEST_WIDE_SHIFT:
+        return None
     name = group.node.name or "MatMul"
     attributes = _attributes(group, (_NONE, _NONE), factor)
     values = [left.value, right.value]

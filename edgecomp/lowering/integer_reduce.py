@@ -8,6 +8,7 @@ import onnx_ir as ir
 from edgecomp.graph.qdq import Quantization
 from edgecomp.graph.values import constant_input, shape_of
 from edgecomp.lowering import multipliers
+from edgecomp.lowering.fixed_point import LARGEST_WIDE_SHIFT
 from edgecomp.lowering.integer_group import Group, integer_node, requantized, reshape_node
 from edgecomp.lowering.integer_moves import mean as spatial_mean
 from edgecomp.lowering.integer_moves import on_own_grid
@@ -80,7 +81,7 @@ def product(group: Group) -> list[ir.Node] | None:
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     count = int(np.prod([shape[axis] for axis in axes]))
     factor = multipliers.product_multiplier(x.scale, group.result.scale, count)
-    if factor.shift > _LARGEST_FACTOR_SHIFT or not count:
+    if factor.shift > LARGEST_WIDE_SHIFT or not count:
         return None
     attributes = {
         "input_zero_point": x.zero_point,
@@ -99,10 +100,6 @@ def product(group: Group) -> list[ir.Node] | None:
     made.outputs[0].shape = ir.Shape([rows])
     out = shape_of(group.output)
     return [turned, flat, made, reshape_node(group.graph, made.outputs[0], out, f"{name} shape")]
-
-
-# A 16-bit mantissa is shifted by 15 less this to the right, after half a unit was added.
-_LARGEST_FACTOR_SHIFT = 14
 
 
 def extreme(group: Group) -> list[ir.Node]:
