@@ -20,6 +20,7 @@ from edgecomp.passes.kmeans import kmeans, places
 from edgecomp.passes.options import option
 from edgecomp.passes.prune_channels import refuse_quantized
 from edgecomp.passes.prune_weights import check_any, prunable
+from edgecomp.passes.training import need_torch
 from edgecomp.training.settings import Settings
 
 Array = npt.NDArray[np.float64]
@@ -96,7 +97,7 @@ class Cluster(Pass):
         return kmeans(weights, count)
 
     def _trained(self, model: Model, context: Context) -> Model:
-        # imported here: PyTorch is an extra
+        need_torch(self.name)  # an extra, and so imported here
         from edgecomp.training.train import train
 
         settings = Settings(loss=self.loss, epochs=self.epochs, lr=self.lr, seed=self.seed)

@@ -27,6 +27,7 @@ from edgecomp.passes.prune_weights import (
     parse_pattern,
     prunable,
 )
+from edgecomp.passes.training import need_torch
 from edgecomp.training.settings import Settings
 
 
@@ -150,7 +151,7 @@ class Prune(Pass):
         return model.with_graph(apply_masks(model, kept))
 
     def _trained(self, model: Model, context: Context, last: bool) -> Model:
-        # imported here: PyTorch is an extra
+        need_torch(self.name)  # an extra, and so imported here
         from edgecomp.training.train import train
 
         grows = self.regrow and not last

@@ -16,6 +16,7 @@ from edgecomp.graph.values import constant_input
 from edgecomp.importers.batchnorm import BATCH_NORM_SCALE
 from edgecomp.model import Model
 from edgecomp.passes.context import Context
+from edgecomp.passes.training import need_torch
 from edgecomp.reference import Executor
 
 Scores = npt.NDArray[np.float64]
@@ -150,7 +151,7 @@ def _gradients(kind: str) -> Criterion:
     """A criterion of the gradients of the loss by a factor on each channel."""
 
     def score(model: Model, layers: Sequence[Layer], asked: Asked) -> list[Scores]:
-        # imported here: PyTorch is an extra
+        need_torch("prune")  # an extra, and so imported here
         from edgecomp.training import gradients
 
         train = asked.context.need_train("prune")
