@@ -11,15 +11,17 @@ import onnx_ir as ir
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.build import Replacement
-from edgecomp.importers import normalization, resizing, selection
+from edgecomp.importers import normalization, resizing, sampling, selection, spectra
 from edgecomp.importers.misfit import misfits_refused
 from edgecomp.importers.recurrent import expand_recurrent
 
 Rule = Callable[[Replacement, ir.Node], Sequence[ir.Value | None] | None]
 
 RULES: Mapping[str, Rule] = {
+    "AffineGrid": sampling.expand_affine_grid,
     "BatchNormalization": selection.refuse_training,
     "CenterCropPad": selection.expand_center_crop_pad,
+    "DFT": spectra.expand_dft,
     "Dropout": selection.expand_dropout,
     "EyeLike": selection.expand_eye,
     "GRU": expand_recurrent,
@@ -32,9 +34,12 @@ RULES: Mapping[str, Rule] = {
     "Pad": selection.expand_pad,
     "Pow": selection.expand_mixed_pow,
     "RNN": expand_recurrent,
+    "ReduceMax": selection.expand_truth_extreme,
+    "ReduceMin": selection.expand_truth_extreme,
     "Resize": resizing.expand_resize,
     "ReverseSequence": selection.expand_reverse_sequence,
     "RoiAlign": selection.refuse_largest_region,
+    "STFT": spectra.expand_stft,
     "TopK": selection.expand_top_k,
 }
 """What replaces each operator of the standard."""

@@ -23,6 +23,9 @@ def make_pads_explicit(graph: ir.Graph) -> None:
     at the end for SAME_UPPER and at the beginning for SAME_LOWER.
     """
     for node in graph:
+        if node.op_type == "ConvTranspose" and node.domain == "":
+            _pad_to_output_shape(node)
+            continue
         kind = node.attributes.get_string("auto_pad", "NOTSET")
         if node.domain != "" or node.op_type not in SLIDING or kind not in AUTOMATIC:
             continue
@@ -45,6 +48,33 @@ def make_pads_explicit(graph: ir.Graph) -> None:
             ends.append(total - begins[-1])
         del node.attributes["auto_pad"]
         node.attributes["pads"] = ir.AttrInt64s("pads", [*begins, *ends])
+
+
+def _pad_to_output_shape(node: ir.Node) -> None:
+    """Replace `output_shape` of a transposed convolution by the `pads` that give it.
+
+    As the specification of ConvTranspose computes them; what no pads give is an output padding.
+    """
+    wanted = node.attributes.get_ints("output_shape", [])
+    source, weights = input_at(node, 0), input_at(node, 1)
+    if not wanted or source is None or weights is None or not _is_static(source):
+        return
+    sizes, kernel = shape_of(source)[2:], shape_of(weights)[2:]
+    ones = [1] * len(sizes)
+    strides = node.attributes.get_ints("strides", ones)
+    dilations = node.attributes.get_ints("dilations", ones)
+    upper = node.attributes.get_string("auto_pad", "NOTSET") == "SAME_UPPER"
+    begins, ends, extra = [], [], []
+    for i, out in enumerate(wanted[-len(sizes) :]):
+        reach = strides[i] * (sizes[i] - 1) + (kernel[i] - 1) * dilations[i] + 1
+        total, less = max(reach - out, 0), max(reach - out, 0) // 2
+        extra.append(max(out - reach, 0))
+        begins.append(less if upper else total - less)
+        ends.append(total - begins[-1])
+    for name in ("auto_pad", "output_shape"):
+        node.attributes.pop(name, None)
+    node.attributes["pads"] = ir.AttrInt64s("pads", [*begins, *ends])
+    node.attributes["output_padding"] = ir.AttrInt64s("output_padding", extra)
 
 
 def fold_pads(graph: ir.Graph) -> None:

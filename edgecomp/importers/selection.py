@@ -200,3 +200,14 @@ def expand_mixed_pow(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
     raise EdgecompError(
         Reason("Pow of integers has no kernel", str(node.name), "compute it in float32")
     )
+
+
+def expand_truth_extreme(new: Replacement, node: ir.Node) -> list[ir.Value] | None:
+    """The largest or least of truth values, as of 0 and 1."""
+    source = _first(node)
+    if dtype_of(source) != "bool":
+        return None
+    attributes = {name: node.attributes[name].value for name in node.attributes}
+    numbers = new.add("Cast", source, to=int(ir.DataType.INT32))
+    extreme = new.add(node.op_type, numbers, *node.inputs[1:], **attributes)
+    return [new.add("Cast", extreme, to=int(ir.DataType.BOOL))]

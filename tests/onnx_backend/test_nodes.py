@@ -26,6 +26,8 @@ REWRITTEN = (
     "qlinear",
     "integer",
     "reversesequence",
+    "dft",
+    "stft",
 )
 """Parts of the names of tests of operators that the importer writes in other operators."""
 

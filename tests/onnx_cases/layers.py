@@ -134,6 +134,39 @@ def recurrent(op: str, gates: int) -> Case:
     return case
 
 
+def transpose_to_shape(d: Draw) -> Spec:
+    """A transposed convolution whose result has a shape instead of pads."""
+    n, c, h, w = d.image(2)
+    units, kernel, stride = d.size(), d.size(2, 4), d.size(1, 2)
+    out = [side * stride for side in (h, w)]
+    attributes = {"strides": [stride] * 2, "output_shape": out}
+    operands = (d.feed((n, c, h, w)), d.weights((c, units, kernel, kernel), 1), d.bias(units))
+    return Spec(
+        "ConvTranspose", operands, {**attributes, "auto_pad": d.pick(("NOTSET", "SAME_UPPER"))}
+    )
+
+
+def fourier(d: Draw) -> Spec:
+    half, parts = d.size(0, 1), d.size(1, 2)
+    parts = 1 if half else parts
+    attributes = {"onesided": half, "inverse": 0 if half else d.size(0, 1)}
+    operands = (d.feed((d.size(), d.size(2, 9), parts)), None, np.array(1))
+    return Spec("DFT", operands, attributes)
+
+
+def short_time_fourier(d: Draw) -> Spec:
+    size, step = d.size(2, 8), d.size(1, 3)
+    signal = d.feed((d.size(1, 2), size + d.size(0, 9), 1))
+    return Spec("STFT", (signal, np.array(step), np.abs(d.normal((size,)))))
+
+
+def affine_grid(d: Draw) -> Spec:
+    count, sides = d.size(1, 2), [d.size(2) for _ in range(d.size(2, 3))]
+    matrices = d.feed((count, len(sides), len(sides) + 1), -1, 1)
+    size = ints(count, 3, *sides)
+    return Spec("AffineGrid", (matrices, size), {"align_corners": d.size(0, 1)})
+
+
 def einsum(d: Draw) -> Spec:
     a, b, c = d.shape(3)
     return Spec("Einsum", (d.feed((a, b)), d.feed((c, b))), {"equation": "ab,cb->ac"})
@@ -162,6 +195,7 @@ LAYERS: Mapping[str, Case] = {
             *("ReduceSum", "ReduceSumSquare", "ReduceLogSumExp"),
         )
     },
+    "AffineGrid": affine_grid,
     "ArgMax": argument("ArgMax"),
     "ArgMin": argument("ArgMin"),
     "AveragePool": pool("AveragePool"),
@@ -169,7 +203,9 @@ LAYERS: Mapping[str, Case] = {
     "BatchNormalization": batch_normalization,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "ConvTranspose to a shape": transpose_to_shape,
     "CumSum": cumulative_sum,
+    "DFT": fourier,
     "Einsum": einsum,
     "GRU": recurrent("GRU", 3),
     "Gemm": gemm,
@@ -188,6 +224,7 @@ LAYERS: Mapping[str, Case] = {
     "MeanVarianceNormalization": of_image("MeanVarianceNormalization"),
     "RNN": recurrent("RNN", 1),
     "ReduceLogSum": reduce("ReduceLogSum", 0.1),
+    "STFT": short_time_fourier,
     "Softmax": by_axis("Softmax"),
     "TopK": top_k,
 }
