@@ -22,14 +22,21 @@ SIGNED = {1: 3, 2: 4}
 """The forms of 3x3 kernels by the step along a line: see `edgecomp_mve_depthwise.h`."""
 ANY_KERNEL = 5
 
-# Instructions for one channel of a line, and for each group of outputs in it.
+# Instructions for one channel of a line, and for each group of outputs in it; to bring a line of
+# eight channels to their planes, and for each pixel of it; of the general kernel, for each tap,
+# without and with a border.
 _LINE, _GROUP, _ANY_GROUP = 14, 30, 62
+_SPREAD, _SPREAD_PIXEL = 90, 4
+_GENERAL_TAP, _GENERAL_BORDER_TAP = 3, 9
 
 Array = npt.NDArray[Any]
 
 
 def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
-    """A depthwise convolution with weights [KH,KW,C]; None when it is of another kind."""
+    """A depthwise convolution with weights [KH,KW,C]; None when it is of another kind.
+
+    None, too, for so few outputs that the general kernel takes fewer instructions.
+    """
     shape = work.shape
     if (
         math.prod(shape.kernel) > TAP_LIMIT
@@ -39,6 +46,8 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
     ):
         return None
     along = min((1, 0), key=lambda axis: _instructions(shape, axis))
+    if _instructions(shape, along) > _general_instructions(shape):
+        return None
     taps = _taps(weights, along, shape.strides[along])
     fields = _fields(work, along, taps.shape[1])
     reach = max(fields["out_step"] * (OUTPUTS_AT_ONCE - 1), fields["plane"] * CHANNELS_AT_ONCE)
@@ -71,9 +80,18 @@ def _is_usual(shape: ConvShape, along: int) -> bool:
 
 def _instructions(shape: ConvShape, along: int) -> int:
     """For all lines of a channel when a line goes along axis 0 (down) or 1."""
-    groups = -(-shape.output_extent(along) // OUTPUTS_AT_ONCE)
+    count, lines = shape.output_extent(along), shape.output_extent(1 - along)
+    groups = -(-count // OUTPUTS_AT_ONCE)
     group = _GROUP if _is_usual(shape, along) else _ANY_GROUP
-    return shape.output_extent(1 - along) * (_LINE + groups * group)
+    spread = _SPREAD + _SPREAD_PIXEL * (count * shape.strides[along] + shape.kernel[along])
+    spreads = lines * shape.strides[1 - along] + shape.kernel[1 - along]
+    return lines * (_LINE + groups * group) + spreads * spread // CHANNELS_AT_ONCE
+
+
+def _general_instructions(shape: ConvShape) -> int:
+    """For a channel by the general kernel, about."""
+    taps = shape.output_extent(0) * shape.output_extent(1) * math.prod(shape.kernel)
+    return taps * (_GENERAL_BORDER_TAP if any(shape.pads) else _GENERAL_TAP)
 
 
 def _fields(work: ConvWork, along: int, tap_bytes: int) -> dict[str, int]:

@@ -66,14 +66,14 @@ DEPTHWISE = {
     "strides that differ": ((2, 9, 8, 3), (1, 2), (1, 0, 0, 1), NARROW),
     "other strides that differ": ((1, 7, 9, 20), (2, 1), (1, 1, 1, 1), RELU),
     "more border than image": ((1, 1, 1, 9), (1, 1), (2, 2, 2, 2), SIGNED),
-    "last input unused": ((1, 4, 6, 8), (2, 2), (0, 0, 0, 0), RELU),
+    "last input unused": ((1, 10, 18, 8), (2, 2), (0, 0, 0, 0), RELU),
 }
 
 # Input, kernel, strides, pads.
 OTHER_DEPTHWISE = {
     "5x5": ((1, 9, 11, 9), (5, 5), (1, 1), (2, 2, 2, 2), SIGNED),
     "5x5 by steps": ((2, 8, 7, 4), (5, 5), (2, 2), (1, 2, 2, 1), RELU),
-    "over time": ((1, 12, 1, 16), (9, 1), (1, 1), (0, 0, 0, 0), NARROW),
+    "over time": ((1, 40, 1, 16), (9, 1), (1, 1), (0, 0, 0, 0), NARROW),
     "a long row": ((1, 1, 20, 8), (1, 7), (1, 3), (0, 3, 0, 3), SIGNED),
 }
 
@@ -204,6 +204,13 @@ def test_the_tables_reach_every_form(layers: list[Any]) -> None:
     segments = {8 * SEGMENTS + vectors for vectors in (1, 3, 4, 6)}
     assert slides == len(SLIDING)
     assert found >= whole | segments | {8 * CLAMPED + 3, 8 * WHOLE + 4, 8 * ONE}
+
+
+def test_few_outputs_are_left_to_the_general_kernel() -> None:
+    shape = ConvShape((1, 9, 1, 16), 16, (9, 1), (1, 1), (0, 0, 0, 0), (1, 1), 16)
+    weights, constants = np.ones((9, 1, 16), np.int8), np.ones(16, np.int32)
+    work = ConvWork(shape, 0, RELU)
+    assert mve_depthwise.depthwise(work, weights, constants, constants, -constants) is None
 
 
 @pytest.mark.parametrize(
