@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,16 @@ class Cpu:
         return {name: core.summary for name, core in CORES.items()}
 
     def arrange(self, program: Program, device: Device, optimize: str) -> Program:
-        """See `Target.arrange`."""
-        return program
+        """See `Target.arrange`.
+
+        Kernels that compute run up to a tenth faster where what they write shares no byte with
+        what they read, and here bytes are cheap.
+        """
+        kernels = {
+            name: kernel if kernel.schedule_as == "movement" else replace(kernel, overlaps=())
+            for name, kernel in program.kernels.items()
+        }
+        return replace(program, kernels=kernels)
 
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""
