@@ -97,9 +97,9 @@ def _match(graph: ir.Graph, node: ir.Node) -> Group | None:
     result = None if quantizer is None else quantization_of(quantizer)
     if quantizer is None or result is None or not is_activation(result):
         return None
-    return (
-        Group(graph, node, activation, found, result, quantizer) if result.dtype in types else None
-    )
+    if result.dtype not in types and node.op_type != "Softmax":
+        return None
+    return Group(graph, node, activation, found, result, quantizer)
 
 
 def _replace(group: Group) -> None:

@@ -152,7 +152,8 @@ def _mean(node: ir.Node) -> Lowered:
 def _softmax(node: ir.Node) -> Lowered:
     shape = input_shape(node)
     scale = node.attributes["scale"].as_float()
-    return Lowered(softmax(int(np.prod(shape[:-1])), shape[-1], scale), "softmax")
+    rows, result = int(np.prod(shape[:-1])), dtype_of(node.outputs[0])
+    return Lowered(softmax(rows, shape[-1], scale, result=result), "softmax")
 
 
 def _lookup(node: ir.Node) -> Lowered:

@@ -259,11 +259,14 @@ def table(group: Group) -> list[ir.Node] | None:
 
 
 def softmax(group: Group) -> list[ir.Node]:
-    """Softmax over the last axis; its own result has scale 1/256."""
-    name = group.node.name or "Softmax"
+    """Softmax of int8 over the last axis; its own result has the whole range of its type."""
+    name, kind = group.node.name or "Softmax", np.dtype(group.result.dtype)
     attributes = {"scale": float(group.operands[0].scale)}
     node = integer_node("Softmax", [group.operands[0].value], name, group.label, attributes)
-    fixed = Quantization(np.float32(1 / 256).reshape(()), np.array(-128, np.int8), "int8", None)
+    node.outputs[0].type = ir.TensorType(ir.DataType.from_numpy(kind))
+    scale = np.float32(2.0 ** (-8 * kind.itemsize)).reshape(())
+    zero_point = np.array(LIMITS[kind.name][0], kind)
+    fixed = Quantization(scale, zero_point, kind.name, None)
     if group.result.same_as(fixed):
         return [node]
     return [node, *requantized(node.outputs[0], fixed, group.result, f"{name} requantize")]

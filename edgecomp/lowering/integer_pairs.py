@@ -81,7 +81,7 @@ def parametric_relu(group: Group) -> list[ir.Node] | None:
 
 
 def matmul(group: Group) -> list[ir.Node] | None:
-    """Product of two stacks of matrices; None for a vector, or where the multiplier is too large."""
+    """Product of two stacks of matrices; None for a vector, or a multiplier too large."""
     left, right = group.operands
     if min(len(shape_of(left.value)), len(shape_of(right.value))) < 2:
         return None

@@ -17,6 +17,7 @@ from edgecomp.device import load_device
 from edgecomp.importers import load
 from edgecomp.importers.onnx import normalise
 from edgecomp.lowering.kernels.conv import ConvShape, Rescale, conv2d, dense, depthwise_conv2d
+from edgecomp.lowering.kernels.softmax import softmax
 from edgecomp.lowering.multipliers import conv_multipliers
 from edgecomp.pipeline import compile_model
 from edgecomp_runtime.artifact import open_artifact
@@ -182,3 +183,31 @@ def test_an_imported_file_has_the_bits_of_tflite(
     with Session(open_artifact(path)) as session:
         (got,) = session.run(list(one.inputs)).values()
     np.testing.assert_array_equal(got, one.op.run(*one.inputs))
+
+
+@compiled
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.integers(1, 60), st.floats(-2.5, 0.0), seeds),
+        min_size=4,
+        max_size=4,
+    )
+)
+def test_softmax_of_int8_as_int16(
+    expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[Any]
+) -> None:
+    single_op, operand = tflite_op
+    trials = []
+    for rows, depth, power, seed in batch:
+        shape, scale = (rows, depth), float(np.float32(10**power))
+        op = single_op(
+            "SOFTMAX",
+            (operand(shape, (scale,), 3),),
+            operand(shape, (2**-16,), -(2**15), "int16"),
+            "SoftmaxOptions",
+            {"Beta": 1.0},
+        )
+        x = np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
+        func = softmax(rows, depth, scale, result="int16")
+        trials.append(trial(func, "softmax", op, (x,)))
+    expect_tflite(trials)

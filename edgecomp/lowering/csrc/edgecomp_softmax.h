@@ -1,4 +1,4 @@
-/* Softmax of int8 rows in fixed point.
+/* Softmax of int8 rows in fixed point, to int8 or int16.
  *
  * exp and 1/(1+x) on integers follow the definitions of the TensorFlow Lite 8-bit softmax: arguments in
  * Q5.26, results in Q0.31, sums in Q12.19. Barrel-shifter exp: exp(-1/4) .. exp(-16) multiplied in for
@@ -74,33 +74,39 @@ EC_INLINE int32_t ec_leading_zeros(uint32_t x) {
   return count;
 }
 
-/* `rows` rows of `depth` values; the scaled difference to a row's maximum counts from `diff_min` on. */
-EC_STATIC void ec_softmax_s8(const int8_t *x, int8_t *y, int32_t rows, int32_t depth,
-                          int32_t multiplier, int32_t shift, int32_t diff_min) {
-  for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
-    int32_t largest = -128, sum = 0;
-    for (int32_t i = 0; i < depth; ++i) largest = x[i] > largest ? x[i] : largest;
-    for (int32_t i = 0; i < depth; ++i) {
-      const int32_t difference = x[i] - largest;
-      if (difference >= diff_min) {
-        sum += ec_rounding_shift_right(
-            ec_exp_negative(ec_multiply(difference, multiplier, shift)), 12);
-      }
-    }
-    const int32_t headroom = ec_leading_zeros((uint32_t)sum);
-    const int32_t fraction = (int32_t)(((uint32_t)sum << headroom) - ((uint32_t)1 << 31));
-    const int32_t reciprocal = ec_one_over_one_plus(fraction);
-    const int32_t exponent = 12 - headroom + 31 - 8;
-    for (int32_t i = 0; i < depth; ++i) {
-      const int32_t difference = x[i] - largest;
-      int32_t value = -128;
-      if (difference >= diff_min) {
-        const int32_t e = ec_exp_negative(ec_multiply(difference, multiplier, shift));
-        value += ec_rounding_shift_right(ec_doubling_high_multiply(reciprocal, e), exponent);
-      }
-      y[i] = (int8_t)ec_clamp(value, -128, 127);
-    }
+/* ec_softmax_s8, ec_softmax_s8_s16: `rows` rows of `depth` int8 to the whole range of a type of BITS bits; the scaled
+ * difference to a row's maximum counts from `diff_min` on. */
+#define EC_SOFTMAX(NAME, TYPE, BITS)                                                             \
+  EC_STATIC void NAME(const int8_t *x, TYPE *y, int32_t rows, int32_t depth, int32_t multiplier,    \
+                   int32_t shift, int32_t diff_min) {                                            \
+    const int32_t least = -((int32_t)1 << (BITS - 1));                                           \
+    for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {                           \
+      int32_t largest = -128, sum = 0;                                                           \
+      for (int32_t i = 0; i < depth; ++i) largest = x[i] > largest ? x[i] : largest;             \
+      for (int32_t i = 0; i < depth; ++i) {                                                      \
+        const int32_t difference = x[i] - largest;                                               \
+        if (difference >= diff_min) {                                                            \
+          sum += ec_rounding_shift_right(                                                        \
+              ec_exp_negative(ec_multiply(difference, multiplier, shift)), 12);                  \
+        }                                                                                        \
+      }                                                                                          \
+      const int32_t headroom = ec_leading_zeros((uint32_t)sum);                                  \
+      const int32_t fraction = (int32_t)(((uint32_t)sum << headroom) - ((uint32_t)1 << 31));     \
+      const int32_t reciprocal = ec_one_over_one_plus(fraction);                                 \
+      const int32_t exponent = 12 - headroom + 31 - BITS;                                        \
+      for (int32_t i = 0; i < depth; ++i) {                                                      \
+        const int32_t difference = x[i] - largest;                                               \
+        int32_t value = least;                                                                   \
+        if (difference >= diff_min) {                                                            \
+          const int32_t e = ec_exp_negative(ec_multiply(difference, multiplier, shift));         \
+          value += ec_rounding_shift_right(ec_doubling_high_multiply(reciprocal, e), exponent);  \
+        }                                                                                        \
+        y[i] = (TYPE)ec_clamp(value, least, -least - 1);                                         \
+      }                                                                                          \
+    }                                                                                            \
   }
-}
+
+EC_SOFTMAX(ec_softmax_s8, int8_t, 8)
+EC_SOFTMAX(ec_softmax_s8_s16, int16_t, 16)
 
 #endif

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm in int8, over the last axis."""
+"""Softmax and its logarithm of int8, over the last axis."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _argument(scale: float) -> tuple[Multiplier, int]:
     return multiplier, -min(int(radius), 255)  # two int8 are never further apart
 
 
-def softmax(rows: int, depth: int, scale: float, beta: float = 1.0) -> Any:
-    """x[rows, depth] of `scale` -> out[rows, depth] of scale 1/256 and zero point -128."""
+def softmax(rows: int, depth: int, scale: float, beta: float = 1.0, result: str = "int8") -> Any:
+    """x[rows, depth] of `scale` -> out[rows, depth], the whole range of `result` from 0 to 1."""
     multiplier, least = _argument(scale * beta)
     x = te.placeholder((rows, depth), "int8", name="x")
 
     def call(sources: Any, results: Any) -> Any:
         return tirx.call_extern(
             "void",
-            "ec_softmax_s8",
+            "ec_softmax_s8" if result == "int8" else "ec_softmax_s8_s16",
             sources[0].data,
             results[0].data,
             rows,
@@ -38,7 +38,7 @@ def softmax(rows: int, depth: int, scale: float, beta: float = 1.0) -> Any:
             least,
         )
 
-    out = te.extern([(rows, depth)], [x], call, name="out", dtype="int8")
+    out = te.extern([(rows, depth)], [x], call, name="out", dtype=result)
     return te.create_prim_func([x, out])
 
 
