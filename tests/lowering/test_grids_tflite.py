@@ -34,14 +34,16 @@ PAIRS = [
     *[(a, b) for a in ("int8", "uint8") for b in ("int8", "uint8")],
     ("int16", "int8"),
     ("int16", "int16"),
+    ("int16", "int32"),
 ]
 """Element types between which tflite-runtime 2.14 has a QUANTIZE."""
 
 
 def _grid(d: RandomShapes, dtype: str) -> tuple[tuple[float], int]:
     info = np.iinfo(dtype)
-    scale = float(np.float32(10 ** d.random.uniform(-3, -1) / 2 ** (info.bits - 8)))
-    return (scale,), 0 if dtype == "int16" else int(d.random.integers(info.min, info.max + 1))
+    finer = 1 if info.bits == 8 else 256
+    scale = float(np.float32(10 ** d.random.uniform(-3, -1) / finer))
+    return (scale,), 0 if finer > 1 else int(d.random.integers(info.min, info.max + 1))
 
 
 @few

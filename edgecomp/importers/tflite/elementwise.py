@@ -197,6 +197,9 @@ def _result_type(context: Context) -> int:
 
 def quantize(context: Context) -> None:
     """QUANTIZE: the result's own scale makes the integers, from real numbers or other integers."""
+    if raw_integers.quantizes_to_int32(context):
+        raw_integers.quantize_to_int32(context)
+        return
     layout = layout_of(context)
     context.give(context.read(0, layout), layout)
 

@@ -8,9 +8,15 @@ import numpy as np
 import tflite
 
 from edgecomp.importers.tflite.context import ACTIVATIONS, Context
-from edgecomp.importers.tflite.integer_operands import INT16, integers_of
+from edgecomp.importers.tflite.integer_operands import (
+    INT16,
+    integers_of,
+    scale_of,
+    zero_point_of,
+)
 from edgecomp.importers.tflite.integers import Integers
 from edgecomp.lowering.fixed_point import quantize_value
+from edgecomp.lowering.multipliers import requantize_multiplier
 
 
 def all_quantized(context: Context) -> bool:
@@ -86,6 +92,21 @@ def total(context: Context, axes: list[int], keep: bool) -> None:
     source = integers_of(context, 0)
     value = context.main("ReduceSum", source.value, context.ints(axes), keepdims=int(keep))
     give_integers(context, Integers(context, value))
+
+
+def quantizes_to_int32(context: Context) -> bool:
+    """Whether a QUANTIZE makes int32 of other integers."""
+    result = context.values.tensors[context.output()]
+    return context.quantized(0) is not None and result.dtype == "int32" and bool(result.scales)
+
+
+def quantize_to_int32(context: Context) -> None:
+    """QUANTIZE: the same numbers in steps of another scale."""
+    scales = context.values.tensors[context.output()].scales
+    assert scales is not None, "asked only of results with a scale"
+    factor = requantize_multiplier(scale_of(context, 0), scales.scale[0])
+    steps = (integers_of(context, 0) - zero_point_of(context, 0)).scaled(factor)
+    give_integers(context, steps + int(scales.zero_point[0]))
 
 
 def adds_powers_of_two(context: Context) -> tuple[int, int] | None:
