@@ -42,7 +42,7 @@ CORES: Mapping[str, CoreCost] = {
     "cortex_m4": CoreCost(0.83, 1.49, 15.52, 3.91, 4),
     "cortex_m7": CoreCost(0.83, 1.46, 15.78, 3.96, 4),
     "cortex_m33": CoreCost(0.83, 1.49, 15.52, 3.91, 4),
-    "cortex_m55": CoreCost(0.15, 0.23, 12.99, 1.50, 16),
+    "cortex_m55": CoreCost(0.11, 0.25, 3.96, 1.93, 16),
     # a Cortex-A53 has the same vectors of 16 bytes
     "cortex_a7": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
     "generic_aarch64": CoreCost(0.61, 1.98, 12.47, 1.07, 16),
