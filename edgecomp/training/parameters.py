@@ -141,7 +141,7 @@ def write_constants(graph: ir.Model, contents: Mapping[str, Array]) -> ir.Model:
         before = value.const_value
         assert before is not None, "an initializer has content"
         value.const_value = ir.Tensor(
-            np.ascontiguousarray(content, dtype=before.dtype.numpy()),
+            np.array(content, before.dtype.numpy(), order="C"),
             dtype=before.dtype,
             name=name,
             doc_string=before.doc_string,

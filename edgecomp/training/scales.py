@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 import torch
 
+from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.qdq import Quantization, is_dequantize, is_quantize, quantization_of
 from edgecomp.graph.quantizable import Role, rule_of
 from edgecomp.graph.values import constant_of
@@ -33,6 +34,9 @@ class Scales:
 
     Attributes:
         parameters: scalars or [channels], by name of the first initializer that holds the scale.
+
+    Raises:
+        EdgecompError: several biases share one scale.
     """
 
     def __init__(self, graph: ir.Graph, learn: bool) -> None:
@@ -54,8 +58,9 @@ class Scales:
             self._starts[name] = torch.from_numpy(np.array(constant_of(scale), np.float32))
             if quantization.dtype == "int32":
                 operands = _operands_of_bias(node)
-                if operands is not None:
-                    self._biases[name] = operands
+                if operands is not None and self._biases.setdefault(name, operands) != operands:
+                    what = "several biases share this scale, so that scales cannot be learned"
+                    raise EdgecompError(Reason(what, name, "give scales=false"))
             elif _content(quantization) not in fixed:
                 self._owner[name] = owners.setdefault(_content(quantization), name)
         for name in owners.values():
@@ -67,7 +72,9 @@ class Scales:
         found = {name: now[owner] for name, owner in self._owner.items()}
         for name, operands in self._biases.items():
             data, weights = (found.get(each, self._starts[each]) for each in operands)
-            found[name] = (data.reshape(()) * weights).detach()
+            product = (data.reshape(()) * weights.reshape(-1)).detach()
+            start = self._starts[name]
+            found[name] = product.expand(start.numel()).reshape(start.shape)
         return found
 
     def contents(self) -> dict[str, Array]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from edgecomp.errors import EdgecompError
 from edgecomp.model import Model
 from edgecomp.reference import run_reference
 from edgecomp.training.executor import Network, batch_tensors
@@ -126,6 +127,39 @@ def test_learned_scales_keep_the_scale_of_the_bias_true(
     np.testing.assert_array_equal(after["sx"], SX)
     found = network.run(batch_tensors({"x": samples}))["y"].detach().numpy()
     np.testing.assert_array_equal(found, run_reference(trained, [samples])[0])
+
+
+def test_scales_keep_the_shape_they_have(
+    make_model: Callable[..., Model], rng: np.random.Generator, floats: Callable[..., Array]
+) -> None:
+    given = constants(np.int8, rng)
+    one = {"sw": SW[:1], "zw": given["zw"][:1]}
+    shapes = {"sb": SX * SW[:1], "zb": np.zeros(1, np.int32)}
+    model = make_model(QUANTIZED, {**given, **one, **shapes})
+    network = Network(model, learn_scales=True)
+    with torch.no_grad():
+        network.parameters["sw"].add_(0.1)
+    trained = model.with_graph(network.written_back())
+    for name, value in model.graph.graph.initializers.items():
+        assert trained.graph.graph.initializers[name].const_value.shape == value.shape
+    samples = floats(20, 1, 4)
+    found = network.run({"x": torch.from_numpy(samples)})["y"].detach().numpy()
+    np.testing.assert_array_equal(found, run_reference(trained, [samples])[0])
+
+
+def test_a_scale_of_several_biases_cannot_be_learned(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    text = QUANTIZED.replace(
+        "(xf, wf, bf)", "(xf, wf, bf) bg = DequantizeLinear <axis = 0> (b2, sb, zb)"
+    )
+    text = text.replace("Add (yf, yf)", "Gemm (yf, vf, bg)")
+    text = text.replace("yf = ", "vf = DequantizeLinear <axis = 1> (v, sw, zw) yf = ")
+    given = constants(np.int8, rng)
+    weights = {"v": rng.integers(-9, 9, size=(3, 3)).astype(np.int8), "b2": given["b"] + 1}
+    model = make_model(text, {**given, **weights})
+    with pytest.raises(EdgecompError, match=r"^sb: several biases share this scale.*scales=false"):
+        Network(model, learn_scales=True)
 
 
 def test_the_gradient_of_a_scale_is_that_of_learned_step_size_quantization(
