@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgecomp_runtime.artifact import Artifact, open_artifact, write_artifact
-from edgecomp_runtime.manifest import BufferRecord
-from edgecomp_targets.cortex_m.firmware import firmware
+from edgecomp_runtime.artifact import Artifact
+from tests.gcc_firmware import ARM_GCC, CORES, clang, with_gcc
 
 Array = npt.NDArray[Any]
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
-CORES: Mapping[str, Sequence[str]] = {
-    "cortex_m0plus": ("-mcpu=cortex-m0plus", "-mfloat-abi=soft"),
-    "cortex_m4": ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-    "cortex_m33": ("-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
-    "cortex_m55": ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
-}
-ARM_GCC = "arm-none-eabi-gcc"
 C, CXX = ("-std=c99",), ("-x", "c++", "-std=gnu++11")
 ZIG_CORE = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp")
 ZIG_HELIUM = (
@@ -35,17 +25,13 @@ ZIG_HELIUM = (
 )
 
 
-def _zig(language: str, *flags: str) -> Sequence[str]:
-    return (sys.executable, "-m", "ziglang", language, *flags)
-
-
 COMPILERS: Mapping[str, Sequence[str]] = {
     "gcc": ("gcc", *C),
     "g++": ("g++", *CXX),
-    "clang": _zig("cc", *C),
-    "clang++": _zig("c++", *CXX),
-    "clang cortex_m4": _zig("cc", *C, *ZIG_CORE),
-    "clang cortex_m55": _zig("cc", *C, *ZIG_HELIUM),
+    "clang": clang("cc", *C),
+    "clang++": clang("c++", *CXX),
+    "clang cortex_m4": clang("cc", *C, *ZIG_CORE),
+    "clang cortex_m55": clang("cc", *C, *ZIG_HELIUM),
     **{f"gcc {core}": (ARM_GCC, "-mthumb", *C, *flags) for core, flags in CORES.items()},
     "g++ cortex_m4": (ARM_GCC, "-mthumb", *CXX, *CORES["cortex_m4"]),
     "g++ cortex_m55": (ARM_GCC, "-mthumb", *CXX, *CORES["cortex_m55"]),
@@ -73,30 +59,6 @@ def test_no_compiler_warns(
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def _with_gcc(artifact: Artifact, folder: Path, work: Path, core: str) -> Artifact:
-    """`artifact` with the packaged C compiled by GCC in its firmware."""
-    manifest = artifact.manifest
-    records = {record.name: record for record in manifest.memory.buffers}
-
-    def planned(specs: Sequence[Any]) -> list[BufferRecord]:
-        return [records[spec.name] for spec in specs]
-
-    bench = firmware(core, manifest.symbol, planned(manifest.inputs), planned(manifest.outputs))
-    for name, text in bench.files.items():
-        (folder / name).write_text(text)
-    compiled = [*bench.sources, f"{manifest.symbol}.c"]
-    for name in bench.sources:
-        _run(_zig("cc", *bench.compile_flags, "-O2", "-c", name, "-o", f"{name}.o"), folder)
-    gcc = (ARM_GCC, "-mthumb", "-std=gnu11", *CORES[core], "-O2", "-c", compiled[-1])
-    _run((*gcc, "-o", f"{compiled[-1]}.o"), folder)
-    objects = [f"{name}.o" for name in compiled]
-    _run(_zig("cc", *bench.link_flags, *objects, "-o", "firmware.elf"), folder)
-    files = {**artifact.files, manifest.program: (folder / "firmware.elf").read_bytes()}
-    path = work / "gcc.edge"
-    write_artifact(path, replace(manifest, files={}), files)
-    return open_artifact(path)
-
-
 def _run(command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -120,7 +82,7 @@ def test_gcc_gives_the_artifacts_bits(
     outputs_of: Any,
 ) -> None:
     artifact = digits(device)
-    compiled = _with_gcc(artifact, package("c", artifact), tmp_path, core)
+    compiled = with_gcc(artifact, package("c", artifact), tmp_path, core)
     np.testing.assert_array_equal(
         outputs_of(compiled, raw_digits), outputs_of(artifact, raw_digits)
     )
