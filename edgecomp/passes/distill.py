@@ -23,7 +23,7 @@ class Distill(TrainingPass):
 
     loss: Literal["logits", "features"] = option("logits", "outputs, or values inside too")
     measure: Literal["auto", "kl", "mse"] = option(
-        "auto", "distance of outputs; auto: kl before a Softmax, else mse"
+        "auto", "distance of outputs; auto: kl before a Softmax or given labels, else mse"
     )
     temperature: float = option(4.0, "by which scores are divided before kl", 0.1, 100.0)
 

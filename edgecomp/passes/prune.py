@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from edgecomp.errors import Reason
 from edgecomp.graph.cost import CORES
+from edgecomp.graph.evaluate import fold_constant_nodes
 from edgecomp.graph.summary import ModelSummary, summarize
 from edgecomp.graph.values import constant_of
 from edgecomp.model import Model
@@ -100,12 +101,14 @@ class Prune(Pass):
         refuse_quantized(model)
         # Zhu and Gupta 2017, "To prune, or not to prune", equation 1
         shares = [1 - (1 - step / self.steps) ** 3 for step in range(1, self.steps + 1)]
-        current = model
+        folded = model.graph.clone()
+        fold_constant_nodes(folded.graph)  # weights that nodes compute
+        start = current = model.with_graph(folded)
         for earlier, share in zip([0.0, *shares], shares, strict=False):
             if self.granularity == "weight":
                 current = self._with_zeros(current, share)
             else:
-                goal = self._goal(summarize(model), summarize(current), earlier, share, context)
+                goal = self._goal(summarize(start), summarize(current), earlier, share, context)
                 asked = Asked(context, self.samples, self.seed)
                 current = current.with_graph(remove_channels(current, goal, asked))
             if self.epochs:

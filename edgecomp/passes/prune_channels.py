@@ -14,7 +14,6 @@ from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.channels.cut import cut_channels, kept_places
 from edgecomp.graph.channels.trace import Trace, trace_channels
 from edgecomp.graph.edit import add_constant
-from edgecomp.graph.evaluate import fold_constant_nodes
 from edgecomp.graph.qdq import is_dequantize, is_quantize
 from edgecomp.graph.summary import summarize
 from edgecomp.graph.values import constant_input, input_at, shape_of
@@ -62,7 +61,6 @@ def remove_channels(model: Model, goal: Goal, asked: Asked) -> ir.Model:
     """
     refuse_quantized(model)
     clone = model.graph.clone()
-    fold_constant_nodes(clone.graph)
     sees = asked.context.data is not None or asked.context.train is not None
     if sees:
         _give_biases(clone.graph)
