@@ -215,6 +215,7 @@ def make_objective(
     loss: Loss,
     measure: Measure = "auto",
     temperature: float = 4.0,
+    labelled: bool = False,
 ) -> Objective:
     """The objective `loss` of a model that is to be trained.
 
@@ -222,6 +223,7 @@ def make_objective(
         model: the student.
         teacher: what it learns from; needed unless the loss is "labels".
         loss, measure, temperature: as in `Settings`.
+        labelled: whether the samples have labels, so that the first output scores classes.
 
     Raises:
         EdgecompError: the models do not suit the loss.
@@ -244,6 +246,7 @@ def make_objective(
                 "use loss=logits",
             )
         )
-    kl = tuple(answer.scores if measure == "auto" else measure == "kl" for answer in own)
+    classes = [a.scores or (labelled and not i and a.classes > 0) for i, a in enumerate(own)]
+    kl = tuple(known if measure == "auto" else measure == "kl" for known in classes)
     pairs = tuple(zip(own, theirs, strict=True))
     return Teacher(Network(teacher, keep_zeros="never"), pairs, kl, temperature, features)

@@ -20,8 +20,8 @@ class Settings:
             "logits": the distance of the outputs from the teacher's; "features": that, and the
             distance of values inside, where both graphs have one of the same name and shape.
         measure: the distance of outputs. "kl": Kullback-Leibler divergence of class scores;
-            "mse": mean squared error as a share of the teacher's variance; "auto": kl where the
-            model ends in a Softmax, else mse.
+            "mse": mean squared error as a share of the teacher's variance; "auto": kl where a
+            Softmax or labels with the samples tell that an output scores classes, else mse.
         temperature: by which scores are divided before kl (Hinton et al. 2015, arXiv 1503.02531).
         epochs: passes over the training samples at most.
         lr: learning rate after the warm-up; it falls to 0 along half a cosine.

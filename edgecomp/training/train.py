@@ -66,7 +66,12 @@ def train_and_report(model: Model, settings: Settings, context: Context) -> Trai
     if not network.parameters:
         raise EdgecompError(Reason("nothing in it is learned", model.name, "give fewer frozen"))
     objective = make_objective(
-        model, teacher, settings.loss, settings.measure, settings.temperature
+        model,
+        teacher,
+        settings.loss,
+        settings.measure,
+        settings.temperature,
+        samples.labels is not None,
     )
     checkpoints = Checkpoints.of(
         context.checkpoints, (model, teacher), (training, validation), settings

@@ -101,6 +101,19 @@ def test_errors_are_shares_of_the_variance_of_the_teacher(
     np.testing.assert_allclose(found, np.square(ours - right).mean(axis=1) / right.var(), rtol=1e-4)
 
 
+def test_what_scores_classes_is_compared_as_such(
+    small_net: Model, pair: tuple[Model, Model]
+) -> None:
+    for model, labelled, kl in (
+        (pair[0], False, True),
+        (small_net, False, False),
+        (small_net, True, True),
+    ):
+        objective = make_objective(model, model, "logits", labelled=labelled)
+        assert isinstance(objective, Teacher)
+        assert objective.kl == (kl,)
+
+
 def test_features_are_values_of_one_name_and_shape(
     small_net: Model, pair: tuple[Model, Model]
 ) -> None:
