@@ -20,6 +20,7 @@ from edgecomp_targets.cortex_m import (
     dsp_mean,
     dsp_wide,
     mul_conv,
+    mul_dense,
     mul_depthwise,
     mve_add,
     mve_conv,
@@ -67,6 +68,7 @@ WIDE_RULES: Mapping[str, Rules] = {
 
 MUL_RULES: Rules = {
     ("conv2d", ConvWork): mul_conv.conv,
+    ("dense", DenseWork): mul_dense.dense,
     ("depthwise_conv2d", ConvWork): mul_depthwise.depthwise,
     ("elementwise", AddWork): dsp_add.add,
     ("pool2d", MeanWork): dsp_mean.mean,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import DenseWork
 from edgecomp_targets.cortex_m.dsp_weights import pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
-from edgecomp_targets.cortex_m.rescale import fast_channels
+from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 UNITS_AT_ONCE = 4
 
@@ -25,9 +25,7 @@ def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | N
     packed = pack_weights(units.weights) if units is not None else None
     if units is None or packed is None:
         return None
-    doubled = units.doubled()
-    rescaling = doubled[:, 1:]
-    own = bool((rescaling != rescaling[0]).any())
+    named, own = unit_constants(units)
     low, high = work.rescale.low, work.rescale.high
     fields = {
         "quads": quads(work.depth),
@@ -41,13 +39,19 @@ def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | N
         "ec_dsp_dense",
         "edgecomp_dsp_dense.h",
         (0,),
-        {
-            "packed": _interleaved(packed),
-            "bias": np.ascontiguousarray(doubled[:, 0]),
-            "rescaling": np.ascontiguousarray(rescaling if own else rescaling[:1]),
-            "geometry": geometry(fields),
-        },
+        {"packed": _interleaved(packed), **named, "geometry": geometry(fields)},
     )
+
+
+def unit_constants(units: Channels) -> tuple[dict[str, npt.NDArray[np.int32]], bool]:
+    """Twice the bias, and the rescaling of each unit or, where it is the same, of all."""
+    doubled = units.doubled()
+    rescaling = doubled[:, 1:]
+    own = bool((rescaling != rescaling[0]).any())
+    return {
+        "bias": np.ascontiguousarray(doubled[:, 0]),
+        "rescaling": np.ascontiguousarray(rescaling if own else rescaling[:1]),
+    }, own
 
 
 def _interleaved(packed: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

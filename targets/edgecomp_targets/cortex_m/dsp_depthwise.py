@@ -38,12 +38,18 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
     rescaling = fast_channels(weights.reshape(9, channels).T, constants, work.rescale)
     if rescaling is None:
         return None
+    scaled = rescaling.scaled(SCALED_SHIFT)
+    packed = (
+        _packed(rescaling, 2 * rescaling.bias)
+        if scaled is None
+        else _packed(scaled, scaled.scaled_bias())
+    )
     fields = _geometry(work)
     return Replacement(
-        "ec_dsp_depthwise_doubled" if rescaling.scale(SCALED_SHIFT) is None else "ec_dsp_depthwise",
+        "ec_dsp_depthwise_doubled" if scaled is None else "ec_dsp_depthwise",
         "edgecomp_dsp_depthwise.h",
         (0,),
-        {"packed": _packed(rescaling), "geometry": geometry(fields)},
+        {"packed": packed, "geometry": geometry(fields)},
         CHANNELS_AT_ONCE * fields["rows"] * fields["words"],
         overlaps_by_channels(shape),
     )
@@ -59,14 +65,14 @@ def overlaps_by_channels(shape: ConvShape) -> tuple[Overlap, ...]:
     return (Overlap(0, math.prod(shape.x), in_place=True),) if in_place and same else ()
 
 
-def _packed(channels: Channels) -> npt.NDArray[np.int32]:
+def _packed(channels: Channels, bias: Array) -> npt.NDArray[np.int32]:
     """[channels, 5]: a word for each row of three taps, the shift in the first's last byte; the
-    bias; the multiplier."""
+    bias times 2^8, or times 2 for doubled sums; the multiplier."""
     rows = np.zeros((len(channels.weights), 3, 4), np.int8)
     rows[:, :, :3] = channels.weights.reshape(-1, 3, 3)
     rows[:, 0, 3] = channels.shift
     words = rows.view("<i4").reshape(-1, 3)
-    columns = [*words.T, channels.bias, channels.multiplier]
+    columns = [*words.T, bias, channels.multiplier]
     packed: npt.NDArray[np.int32] = np.stack(columns, axis=1).astype(np.int32)
     return packed
 

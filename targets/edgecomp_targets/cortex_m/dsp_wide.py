@@ -21,7 +21,7 @@ CHANNELS_AT_ONCE = 4
 SCALED_SHIFT = 17
 MOST_WORDS = 32
 """There are kernels for patches of every even number of words of two elements up to this."""
-FEW_PIXELS, MANY_PIXELS = 32, 512
+FEW_PIXELS, MANY_PIXELS = 32, 1024
 """Output pixels for which weights twice as large are a good trade: for speed, and when balanced."""
 # `ec_dsp_wide_block`, behind the patch.
 BLOCK_WORDS = 2
@@ -50,18 +50,17 @@ def _replacement(
     if (
         shape.group != 1
         or shape.dilations != (1, 1)
-        or pixels < least_pixels
+        or pixels * work.bands < least_pixels
         or size > MOST_WORDS
         or shape.out_channels % CHANNELS_AT_ONCE
         or (not points and shape.strides[1] * shape.x[3] % 2)
     ):
         return None
-    channels = fast_channels(weights.reshape(len(weights), -1), constants, work.rescale)
+    fast = fast_channels(weights.reshape(len(weights), -1), constants, work.rescale)
+    channels = fast.scaled(SCALED_SHIFT) if fast is not None else None
     if channels is None:
         return None
     packed = _packed(channels, order, size)
-    if packed is None:
-        return None
     fields = _points_fields(shape) if points else _conv_fields(work)
     low, high = work.rescale.low, work.rescale.high
     fields |= {"narrow": int((low, high) != (-128, 127)), "low": low, "high": high}
@@ -96,11 +95,9 @@ def _row_order(shape: ConvShape) -> list[int]:
     return order + held
 
 
-def _packed(channels: Channels, order: list[int], size: int) -> npt.NDArray[np.int32] | None:
+def _packed(channels: Channels, order: list[int], size: int) -> npt.NDArray[np.int32]:
     """[groups, 4 + 4 * size + 8]: bias, weights and rescaling of four channels each."""
-    extra = channels.scale(SCALED_SHIFT)
-    if extra is None:
-        return None
+    extra = channels.extra(SCALED_SHIFT)
     taps = np.zeros((len(channels.weights), 2 * size), np.int64)
     taps[:, : len(order)] = channels.weights[:, order].astype(np.int64) << extra[:, None]
     words = taps.astype(np.int16).view("<i4").reshape(-1, CHANNELS_AT_ONCE, size)

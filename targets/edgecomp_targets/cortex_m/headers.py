@@ -19,6 +19,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_dsp_mean.h": ("edgecomp_dsp.h",),
     "edgecomp_mul.h": ("edgecomp_mul_output.h",),
     "edgecomp_mul_conv.h": ("edgecomp_mul.h",),
+    "edgecomp_mul_dense.h": ("edgecomp_mul.h",),
     "edgecomp_mul_depthwise.h": ("edgecomp_mul.h",),
     "edgecomp_mul_output.h": ("edgecomp_dsp.h",),
     "edgecomp_mve.h": ("edgecomp_common.h",),

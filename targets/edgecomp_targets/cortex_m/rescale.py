@@ -29,7 +29,7 @@ it always saturates) becomes weights of zero and a bias that gives it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ ADDEND_LIMIT = 1 << 30
 
 INPUT_SCALE = 8
 """Inputs hold 2^8 of the 2^k; the weights of a channel hold the rest, 2^0 to 2^8."""
+MOST_EXTRA = 8
+MOST_SUMS = 1 << 20
+"""Sums that are tried one by one."""
 CONSTANT = (1 << 30, 5)
 """Mantissa and shift to the right of a channel that is constant: 2^-6 a step."""
 
@@ -59,6 +62,7 @@ class Channels:
         bias, multiplier: int32 [channels].
         shift: to the right, int32 [channels], 1 or more.
         zero_point: of the output.
+        part: of the bias, what is less than 1: times 2^8, 0 or more, [channels].
         reach: |sum with bias| is no more, [channels].
         only_above: no output below the zero point is asked for.
     """
@@ -68,6 +72,7 @@ class Channels:
     multiplier: Array
     shift: Array
     zero_point: int
+    part: Array
     reach: Array
     only_above: bool
 
@@ -78,16 +83,57 @@ class Channels:
         constants: npt.NDArray[np.int32] = np.stack(rows, axis=1).astype(np.int32)
         return constants
 
-    def scale(self, shift: int) -> Array | None:
-        """The power of two in each channel's weights for scaled sums and a t of `shift`.
+    def extra(self, t: int) -> Array:
+        """The power of two in each channel's weights for scaled sums."""
+        return t + 1 - INPUT_SCALE - self.shift
 
-        None where scaled sums do not do.
+    def scaled_bias(self) -> Array:
+        """The bias times 2^8."""
+        return (self.bias << INPUT_SCALE) + self.part
+
+    def scaled(self, t: int) -> Channels | None:
+        """The channels as scaled sums take them; None where scaled sums do not do.
+
+        A multiplier too small for `t` loses its last bits where that changes no output.
         """
-        extra = shift + 1 - INPUT_SCALE - self.shift
-        if not self.only_above or extra.min() < 0 or extra.max() > 8:
+        if not self.only_above:
             return None
-        fits = self.reach << (INPUT_SCALE + extra) < 1 << 31
-        return extra if fits.all() else None
+        bias, multiplier, shift = self.bias.copy(), self.multiplier.copy(), self.shift.copy()
+        part = self.part.copy()
+        for c in np.flatnonzero(self.extra(t) < 0):
+            found = self._coarser(int(c), t)
+            if found is None:
+                return None
+            total, multiplier[c], shift[c] = found
+            bias[c], part[c] = divmod(total, 1 << INPUT_SCALE)
+        made = replace(self, bias=bias, part=part, multiplier=multiplier, shift=shift)
+        extra = made.extra(t)
+        # a part of a step more than the bias says
+        reach = (made.reach + 1) << (INPUT_SCALE + extra.clip(0))
+        return made if np.all((extra <= MOST_EXTRA) & (reach < 1 << 31)) else None
+
+    def _coarser(self, channel: int, t: int) -> tuple[int, int, int] | None:
+        """Bias times 2^8, multiplier and shift of a channel whose weights take no power of two."""
+        low, high = (int(bound[channel]) for bound in sum_bounds(self.weights))
+        bias, exact = int(self.bias[channel]), int(self.multiplier[channel])
+        if high - low > MOST_SUMS or self.reach[channel] >= 1 << 30 - INPUT_SCALE:
+            return None
+        sums = np.arange(low, high + 1)
+        lost = int(self.shift[channel]) - (t + 1 - INPUT_SCALE)
+        by = Multiplier(exact, -int(self.shift[channel]))
+        wanted = (multiply(sums + bias, by) + self.zero_point).clip(self.zero_point, 127)
+        addend = int(_addend(np.array(t), self.zero_point)) + (1 << INPUT_SCALE - 2)
+        rises = np.flatnonzero(np.diff(wanted)) + 1
+        for kept in (exact >> lost, (exact >> lost) + 1):
+            # the least bias with which no output rises later than it should
+            total = max(
+                -(-(((int(wanted[i]) << t) - addend) << 32) // kept) - (int(sums[i]) << INPUT_SCALE)
+                for i in rises
+            )
+            steps = (((sums << INPUT_SCALE) + total) * kept >> 32) + addend >> t
+            if np.array_equal(steps.clip(self.zero_point, 127), wanted):
+                return total, kept, t + 1 - INPUT_SCALE
+        return None
 
 
 def _addend(shift: Array, zero_point: int) -> Array:
@@ -96,11 +142,12 @@ def _addend(shift: Array, zero_point: int) -> Array:
     return (one << np.clip(shift - 1, 0, 62)) + zero_point * (one << np.clip(shift, 0, 40))
 
 
-def scaled_constants(channels: Channels, shift: int) -> npt.NDArray[np.int32]:
-    """Bias, multiplier, addend of each channel [channels, 3] for scaled sums and a t of `shift`."""
-    exponent = shift + 1 - channels.shift
-    start = (2 * channels.zero_point + 1) * (1 << shift - 1)
-    rows = [channels.bias << exponent, channels.multiplier, start + (1 << exponent - 2)]
+def scaled_constants(channels: Channels, t: int) -> npt.NDArray[np.int32]:
+    """Bias, multiplier, addend of each channel [channels, 3] of `Channels.scaled`."""
+    exponent = INPUT_SCALE + channels.extra(t)
+    start = int(_addend(np.array(t), channels.zero_point))
+    bias = channels.scaled_bias() << channels.extra(t)
+    rows = [bias, channels.multiplier, start + (1 << exponent - 2)]
     constants: npt.NDArray[np.int32] = np.stack(rows, axis=1).astype(np.int32)
     return constants
 
@@ -155,6 +202,7 @@ def fast_channels(weights: Array, constants: Sequence[Array], rescale: Rescale) 
         np.where(is_constant, CONSTANT[0], multipliers),
         shift,
         rescale.zero_point,
+        np.zeros_like(bias),
         reach,
         rescale.low >= rescale.zero_point,
     )

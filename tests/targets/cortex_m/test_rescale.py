@@ -69,10 +69,10 @@ def test_every_sum_has_the_bits_of_the_definition(
     summed = total if channels.weights.any() else 0
     assert max(least, _doubled(summed, channels.doubled()[0])) == wanted
     for t in (16, 17):
-        extra = channels.scale(t)
-        if extra is not None:
-            constants = scaled_constants(channels, t)[0]
-            assert max(least, _scaled(summed, constants, int(extra[0]), t)) == wanted
+        scaled = channels.scaled(t)
+        if scaled is not None:
+            constants = scaled_constants(scaled, t)[0]
+            assert max(least, _scaled(summed, constants, int(scaled.extra(t)[0]), t)) == wanted
 
 
 @given(

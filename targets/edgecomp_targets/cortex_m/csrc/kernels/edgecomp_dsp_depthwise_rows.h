@@ -37,11 +37,11 @@ EC_INLINE void ec_dsp_unpack_row(uint32_t packed, int32_t extra, uint32_t taps[2
 }
 
 /* `packed` has five words a channel: three rows of taps, one byte each, the shift in the first's last
- * byte; the bias; the multiplier. */
+ * byte; the bias times 2^8 (times 2 for doubled sums); the multiplier. */
 EC_INLINE void ec_dsp_unpack_channel(const uint32_t *packed, int32_t zero_point, ec_dsp_rows *job) {
   const int32_t shift = (int32_t)(packed[0] >> 24), extra = EC_DEPTHWISE_SHIFT + 1 - 8 - shift;
   for (int32_t k = 0; k < 3; ++k) ec_dsp_unpack_row(packed[k], extra, job->taps[k]);
-  job->bias = (int32_t)(packed[3] << (8 + extra));
+  job->bias = (int32_t)(packed[3] << extra);
   job->multiplier = (int32_t)packed[4];
   job->addend = ec_shift_left(2 * zero_point + 1, EC_DEPTHWISE_SHIFT - 1) + (1 << (8 + extra - 2));
 }

@@ -94,7 +94,7 @@ EC_INLINE void ec_mul_sums(const ec_mul_product *job, uint32_t sums[4]) {
   const uint8_t *weights = job->weights;
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
   for (const int32_t *x = job->patches; x != job->end; x += 4, ++weights) {
-    for (int32_t i = 0; i < 4; ++i) sums[i] += (uint32_t)(x[i] * *weights);
+    for (int32_t i = 0; i < 4; ++i) sums[i] += (uint32_t)x[i] * *weights;
   }
 #endif
 }

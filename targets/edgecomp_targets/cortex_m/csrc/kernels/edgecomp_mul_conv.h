@@ -101,6 +101,7 @@ EC_NOINLINE void ec_mul_conv(const int8_t *x, const uint8_t *weights, const int3
   ec_mul_outputs o;
   o.twice_zero = s->twice_zero;
   o.step = filters;
+  for (int32_t i = 0; i < 4; ++i) o.excess[i] = 0;
   EC_ROLLED for (int32_t i = 16 * (s->quads - 1); i < 16 * s->quads; ++i) scratch[i] = 0;
   for (int32_t n = 0; n < s->batch; ++n, x += s->height * s->width * s->channels) {
     ec_mul_place place = {-s->pad_top, -s->pad_left, 0};

@@ -52,16 +52,15 @@ EC_NOINLINE void ec_mul_depthwise_row(const int8_t *image, int32_t row, int32_t 
 
 /* One output. */
 EC_NOINLINE int8_t ec_mul_depthwise_output(const ec_mul_window *job, const ec_mul_outputs *o) {
-  const ec_mul_channel *const c = o->channel;
-  const ec_dsp_channel channel = {c->twice_bias, c->multiplier,
-                                  ec_shift_left(o->twice_zero, c->shift - 1), c->shift};
-  const int32_t *taps = job->taps;
-  int32_t sum = 0;
-  for (int32_t k = 0; k < 3; ++k, taps += 3) {
-    const int32_t *const x = job->rows[k];
-    const int32_t *const y = x + 4 + job->first / 4, *const z = y + 4 + job->second / 4;
-    sum += x[0] * taps[0] + y[0] * taps[1] + z[0] * taps[2];
-  }
+  const ec_mul_channel given = *o->channel;
+  const ec_dsp_channel channel = {given.twice_bias, given.multiplier,
+                                  ec_shift_left(o->twice_zero, given.shift - 1), given.shift};
+  const int32_t middle = 4 + job->first / 4, right = middle + 4 + job->second / 4;
+  const int32_t *const a = job->rows[0], *const b = job->rows[1], *const c = job->rows[2];
+  const int32_t *const taps = job->taps;
+  const int32_t sum = a[0] * taps[0] + a[middle] * taps[1] + a[right] * taps[2] + b[0] * taps[3] +
+                      b[middle] * taps[4] + b[right] * taps[5] + c[0] * taps[6] +
+                      c[middle] * taps[7] + c[right] * taps[8];
   return (int8_t)ec_clamp(ec_dsp_rescale(2 * sum + channel.twice_bias, &channel), -128, 127);
 }
 
@@ -71,11 +70,15 @@ EC_INLINE void ec_mul_depthwise_outputs(ec_mul_window *job, ec_mul_outputs *o, i
   for (; width > 3; width -= 4) {
     ec_mul_windows(job);
     out = ec_mul_store(o, out);
-    for (int32_t k = 0; k < 3; ++k) job->rows[k] += 4;
+    job->rows[0] += 4;
+    job->rows[1] += 4;
+    job->rows[2] += 4;
   }
   EC_ROLLED for (; width > 0; --width, out += o->step) {
     *out = ec_mul_depthwise_output(job, o);
-    for (int32_t k = 0; k < 3; ++k) job->rows[k] += 1;
+    ++job->rows[0];
+    ++job->rows[1];
+    ++job->rows[2];
   }
 }
 

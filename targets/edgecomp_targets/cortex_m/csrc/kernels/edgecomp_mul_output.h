@@ -136,8 +136,8 @@ EC_INLINE int8_t *ec_mul_store(const ec_mul_outputs *o, int8_t *out) {
   const int32_t addend = ec_shift_left(o->twice_zero, c->shift - 1);
   const ec_dsp_channel channel = {c->twice_bias, c->multiplier, addend, c->shift};
   for (int32_t i = 0; i < 4; ++i, out += o->step) {
-    const int32_t twice = (int32_t)(2 * (o->sums[i] - o->excess[i])) + channel.twice_bias;
-    *out = (int8_t)ec_clamp(ec_dsp_rescale(twice, &channel), -128, 127);
+    const uint32_t twice = 2 * (o->sums[i] - o->excess[i]) + (uint32_t)channel.twice_bias;
+    *out = (int8_t)ec_clamp(ec_dsp_rescale((int32_t)twice, &channel), -128, 127);
   }
   return out;
 }
