@@ -70,6 +70,7 @@ def _mtcnn(name: str, shapes: Mapping[str, Sequence[int]]) -> Case:
 
 
 def _light(name: str) -> Case:
+    """A known graph whose weights are all one number: it says that it compiles, and how fast."""
     return Case(ONNX_PACKAGE, f"backend/test/data/light/light_{name}.onnx")
 
 

@@ -56,6 +56,13 @@ def whole(op: str, count: int = 2, **attributes: Any) -> Case:
     return case
 
 
+def is_infinite(d: Draw) -> Spec:
+    content = d.feed(d.shape()).content
+    content[content > 1], content[content < -1] = np.inf, -np.inf
+    signs = {"detect_positive": d.size(0, 1), "detect_negative": d.size(0, 1)}
+    return Spec("IsInf", (Fed(content),), signs)
+
+
 def clip(d: Draw) -> Spec:
     bounds = [np.float32(-1.5), np.float32(2.5)]
     bounds[d.size(0, 1)] = d.pick((None, np.float32(0.5)))
@@ -100,6 +107,9 @@ ELEMENTWISE: Mapping[str, Case] = {
     "Cast": cast,
     "Clip": clip,
     "Div": binary("Div", 0.5),
+    "Dropout": unary("Dropout"),
+    "EyeLike": lambda d: Spec("EyeLike", (d.feed(d.shape(2)),), {"k": d.size(-2, 2)}),
+    "IsInf": is_infinite,
     "Log": unary("Log", 0.1),
     "Mod": whole("Mod"),
     "Not": logical("Not", 1),

@@ -167,6 +167,13 @@ def affine_grid(d: Draw) -> Spec:
     return Spec("AffineGrid", (matrices, size), {"align_corners": d.size(0, 1)})
 
 
+def grid_sample(d: Draw) -> Spec:
+    n, c, h, w = d.image()
+    places = d.feed((n, d.size(), d.size(), 2), -1.2, 1.2)
+    attributes = {"mode": "linear", "align_corners": d.size(0, 1)}
+    return Spec("GridSample", (d.feed((n, c, h, w)), places), attributes)
+
+
 def einsum(d: Draw) -> Spec:
     a, b, c = d.shape(3)
     return Spec("Einsum", (d.feed((a, b)), d.feed((c, b))), {"equation": "ab,cb->ac"})
@@ -207,6 +214,7 @@ LAYERS: Mapping[str, Case] = {
     "CumSum": cumulative_sum,
     "DFT": fourier,
     "Einsum": einsum,
+    "GridSample": grid_sample,
     "GRU": recurrent("GRU", 3),
     "Gemm": gemm,
     "GroupNormalization": normalized("GroupNormalization", 2),

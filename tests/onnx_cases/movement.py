@@ -129,6 +129,24 @@ def scatter_elements(d: Draw) -> Spec:
     return Spec("ScatterElements", operands, {"axis": axis})
 
 
+def scatter_nd(d: Draw) -> Spec:
+    shape = d.shape()
+    rows = d.random.permutation(shape[0])[: d.size(1, shape[0])]
+    operands = (d.feed(shape), rows[:, None], d.feed((len(rows), *shape[1:])))
+    return Spec("ScatterND", operands)
+
+
+def reverse_sequence(d: Draw) -> Spec:
+    time, batch, _ = shape = d.shape(3)
+    lengths = d.random.integers(1, time + 1, batch)
+    return Spec("ReverseSequence", (d.feed(shape), lengths), {"time_axis": 0, "batch_axis": 1})
+
+
+def center_crop_pad(d: Draw) -> Spec:
+    shape = d.shape(3)
+    return Spec("CenterCropPad", (d.feed(shape), ints(*d.shape(2))), {"axes": [0, 2]})
+
+
 def blocks(op: str) -> Case:
     def case(d: Draw) -> Spec:
         (n, c, h, w), block = d.image(1), d.size(1, 3)
@@ -151,6 +169,7 @@ def trilu(d: Draw) -> Spec:
 
 
 MOVEMENT: Mapping[str, Case] = {
+    "CenterCropPad": center_crop_pad,
     "Concat": concat,
     "DepthToSpace": blocks("DepthToSpace"),
     "Expand": expand,
@@ -166,7 +185,9 @@ MOVEMENT: Mapping[str, Case] = {
     "Resize": resize("nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
     "Resize linear": resize("linear"),
     "Resize linear by corners": resize("linear", coordinate_transformation_mode="align_corners"),
+    "ReverseSequence": reverse_sequence,
     "ScatterElements": scatter_elements,
+    "ScatterND": scatter_nd,
     "Slice": slice_,
     "SpaceToDepth": blocks("SpaceToDepth"),
     "Split": split,
