@@ -267,7 +267,11 @@ def _add_call(
     operands.append(_rows_of(draft, result, rows, images, band))
     part = band_of(work, rows)
     base = draft.program.kernels[call.kernel]
-    kernel = draft.kernel(base.name, base.schedule_as, part, overlaps_of(part))
+    # where the kernel of the whole goes in another order, so do those of its bands
+    whole = draft.program.tensors[result].bytes
+    in_order = any(overlap.distance < whole for overlap in base.overlaps)
+    overlaps = overlaps_of(part) if in_order else ()
+    kernel = draft.kernel(base.name, base.schedule_as, part, overlaps)
     macs = call.macs * (rows[1] - rows[0]) // output_rows(work)
     draft.calls.append(replace(call, kernel=kernel, operands=tuple(operands), macs=macs))
 

@@ -77,7 +77,8 @@ def band_of(work: Any, rows: Rows) -> Any:
     )
     if isinstance(work, PoolWork):
         band = replace(band, out=(rows[1] - rows[0], shape.out[1]))
-    return replace(work, shape=band)
+        return replace(work, shape=band)
+    return replace(work, shape=band, bands=-(-output_rows(work) // (rows[1] - rows[0])))
 
 
 def _window(shape: ConvShape | PoolShape, rows: Rows) -> Rows:

@@ -71,11 +71,19 @@ class ConvShape:
 
 @dataclass(frozen=True)
 class ConvWork:
-    """What `conv2d` and `depthwise_conv2d` compute."""
+    """What `conv2d` and `depthwise_conv2d` compute.
+
+    Attributes:
+        shape: the geometry.
+        input_zero_point: what the border holds.
+        rescale: how sums become activations.
+        bands: how many calls of about this size use the same weights.
+    """
 
     shape: ConvShape
     input_zero_point: int
     rescale: Rescale
+    bands: int = 1
 
 
 @dataclass(frozen=True)
