@@ -22,8 +22,9 @@ EC_INLINE int32_t ec_exp16(int32_t x, int32_t bits) {
   const int32_t a4_4 = ec_rounding_shift_right(ec_product16(a2, a2), 2);
   const int32_t tail = ec_rounding_shift_right(ec_product16(a4_4 + a3, 10923) + a2, 1);
   int32_t result = ec_clamp(ec_product16(a + tail, 28918) + 28918, -32768, 32767);
-  for (int32_t i = 0; i < 7 && i - 2 < bits; ++i) {
-    if (remainder & (quarter << i)) result = ec_product16(result, factors[i]);
+  int32_t quarters = remainder >> (13 - bits);
+  for (int32_t i = 0; i < 7 && quarters; ++i, quarters >>= 1) {
+    if (quarters & 1) result = ec_product16(result, factors[i]);
   }
   if (bits > 5 && x < -(1 << (20 - bits))) result = 0;
   return x == 0 ? 32767 : result;

@@ -7,6 +7,7 @@
 #define EDGECOMP_LSTM_H
 
 #include "edgecomp_curves16.h"
+#include "edgecomp_dot.h"
 #include "edgecomp_integer.h"
 
 /* A real number as mantissa and power of two. */
@@ -46,12 +47,6 @@ EC_INLINE int32_t ec_lstm_scaled(int32_t x, ec_lstm_scale by) {
   return ec_multiply(x, by.multiplier, by.shift);
 }
 
-/* offset + row * x. */
-EC_INLINE int32_t ec_lstm_dot(const int8_t *row, const int8_t *x, int32_t count, int32_t offset) {
-  for (int32_t i = 0; i < count; ++i) offset += row[i] * x[i];
-  return offset;
-}
-
 /* Mean 0 and variance 1, then the weights and biases of the normalisation. */
 EC_STATIC void ec_lstm_normalise(const ec_lstm_gate *gate, const int16_t *weights,
                                  const int32_t *biases, int32_t units, int16_t *x) {
@@ -86,29 +81,41 @@ EC_STATIC void ec_lstm_sums(const ec_lstm_shape *s, const ec_lstm_constants *c, 
   const int32_t place = (gate - s->first_gate) * s->units;
   const int16_t *peepholes = c->peepholes && gate != 2 ? c->peepholes : 0;
   if (peepholes) peepholes += (gate - s->first_gate - (gate == 3)) * s->units;
-  for (int32_t unit = 0; unit < s->units; ++unit) {
-    const int32_t row = place + unit;
-    const int32_t seen = (s->time_major ? number * s->units : 0) + unit;
-    int32_t sum = ec_lstm_dot(c->weights + row * s->features, x, s->features, c->input_offsets[row]);
-    int32_t value = ec_lstm_int16(ec_lstm_scaled(sum, g->input));
-    sum = ec_lstm_dot(c->recurrent + row * s->outputs, hidden, s->outputs, c->recurrent_offsets[row]);
-    value = ec_lstm_int16(value + ec_lstm_scaled(sum, g->recurrent));
-    if (peepholes && seen < (s->time_major ? s->batch : 1) * s->outputs) {
-      const int32_t product = peepholes[seen % s->outputs] * memory[unit];
-      value = ec_lstm_int16(value + ec_lstm_scaled(product, g->peephole));
+  for (int32_t first = 0; first < s->units; first += EC_ROWS) {
+    const int32_t count = ec_rows_left(first, s->units), row = place + first;
+    int32_t given[EC_ROWS], last[EC_ROWS];
+    for (int32_t i = 0; i < count; ++i) given[i] = c->input_offsets[row + i];
+    for (int32_t i = 0; i < count; ++i) last[i] = c->recurrent_offsets[row + i];
+    ec_add_dots(c->weights + row * s->features, count, s->features, x, 0, given);
+    ec_add_dots(c->recurrent + row * s->outputs, count, s->outputs, hidden, 0, last);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t unit = first + i, seen = (s->time_major ? number * s->units : 0) + unit;
+      int32_t value = ec_lstm_int16(ec_lstm_scaled(given[i], g->input));
+      value = ec_lstm_int16(value + ec_lstm_scaled(last[i], g->recurrent));
+      if (peepholes && seen < (s->time_major ? s->batch : 1) * s->outputs) {
+        const int32_t product = peepholes[seen % s->outputs] * memory[unit];
+        value = ec_lstm_int16(value + ec_lstm_scaled(product, g->peephole));
+      }
+      sums[unit] = (int16_t)value;
     }
-    sums[unit] = (int16_t)value;
   }
   if (c->norms) ec_lstm_normalise(g, c->norms + place, c->norm_biases + place, s->units, sums);
 }
 
-EC_STATIC int8_t ec_lstm_projected(const ec_lstm_shape *s, const ec_lstm_constants *c, int32_t output,
-                                   const int8_t *cells) {
-  const int8_t *row = c->projection + output * s->units;
-  const int32_t sum = ec_lstm_dot(row, cells, s->units, c->projection_offsets[output]);
-  const int32_t value = ec_lstm_scaled(sum, s->projection) + s->output_zero_point;
+EC_STATIC void ec_lstm_project(const ec_lstm_shape *s, const ec_lstm_constants *c,
+                               const int8_t *cells, int8_t *hidden) {
+  const int32_t low = s->output_limit > 0 ? -s->output_limit : -128;
   const int32_t high = s->output_limit > 0 ? s->output_limit : 127;
-  return (int8_t)ec_clamp(ec_clamp(value, -128, 127), s->output_limit > 0 ? -high : -128, high);
+  for (int32_t first = 0; first < s->outputs; first += EC_ROWS) {
+    const int32_t count = ec_rows_left(first, s->outputs);
+    int32_t sums[EC_ROWS];
+    for (int32_t i = 0; i < count; ++i) sums[i] = c->projection_offsets[first + i];
+    ec_add_dots(c->projection + first * s->units, count, s->units, cells, 0, sums);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t value = ec_lstm_scaled(sums[i], s->projection) + s->output_zero_point;
+      hidden[first + i] = (int8_t)ec_clamp(value, low, high);
+    }
+  }
 }
 
 /* One step of one entry of the batch; `sums` [4, units] and `cells` [units] are scratch memory. */
@@ -134,8 +141,10 @@ EC_STATIC void ec_lstm_step(const ec_lstm_shape *s, const ec_lstm_constants *c, 
     const int32_t left = ec_lstm_scaled(value, s->hidden) + s->hidden_zero_point;
     cells[unit] = (int8_t)ec_clamp(left, -128, 127);
   }
-  for (int32_t i = 0; i < s->outputs; ++i) {
-    hidden[i] = c->projection ? ec_lstm_projected(s, c, i, cells) : cells[i];
+  if (c->projection) {
+    ec_lstm_project(s, c, cells, hidden);
+  } else {
+    for (int32_t i = 0; i < units; ++i) hidden[i] = cells[i];
   }
 }
 

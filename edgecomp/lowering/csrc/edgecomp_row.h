@@ -6,6 +6,7 @@
 #ifndef EDGECOMP_ROW_H
 #define EDGECOMP_ROW_H
 
+#include "edgecomp_dot.h"
 #include "edgecomp_integer.h"
 #include "edgecomp_math.h"
 
@@ -44,10 +45,11 @@ EC_STATIC void ec_row_quantize(const float *x, int32_t count, int32_t asymmetric
 /* y += weights[rows, depth] * x. */
 EC_STATIC void ec_row_add_product(const int8_t *weights, float scale, const ec_row *x,
                                    int32_t rows, int32_t depth, float *y) {
-  for (int32_t row = 0; row < rows; ++row, weights += depth) {
-    int32_t sum = 0;
-    for (int32_t i = 0; i < depth; ++i) sum += weights[i] * (x->q[i] - x->zero_point);
-    y[row] += (float)sum * (x->scale * scale);
+  for (int32_t row = 0; row < rows; row += EC_ROWS) {
+    const int32_t count = ec_rows_left(row, rows);
+    int32_t sums[EC_ROWS] = {0, 0, 0, 0};
+    ec_add_dots(weights + row * depth, count, depth, x->q, x->zero_point, sums);
+    for (int32_t i = 0; i < count; ++i) y[row + i] += (float)sums[i] * (x->scale * scale);
   }
 }
 

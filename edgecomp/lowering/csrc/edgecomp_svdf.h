@@ -6,6 +6,7 @@
 #ifndef EDGECOMP_SVDF_H
 #define EDGECOMP_SVDF_H
 
+#include "edgecomp_dot.h"
 #include "edgecomp_integer.h"
 #include "edgecomp_row.h"
 
@@ -31,20 +32,23 @@ EC_STATIC void ec_svdf_s8(const int8_t *x, const int16_t *state, const int32_t *
                           const int32_t *bias, int8_t *y, int16_t *next) {
   const ec_svdf_shape *s = (const ec_svdf_shape *)(const void *)shape;
   const int32_t memory = s->sizes.memory, features = s->sizes.features;
+  const int32_t filters = s->sizes.units * s->sizes.rank, depth = s->sizes.rank * memory;
   for (int32_t number = 0; number < s->sizes.batch; ++number, x += features) {
-    const int8_t *row = weights;
-    const int16_t *step = time;
-    const int32_t *offset = offsets;
-    for (int32_t unit = 0; unit < s->sizes.units; ++unit) {
-      int32_t total = bias ? bias[unit] : 0;
-      for (int32_t filter = 0; filter < s->sizes.rank; ++filter, state += memory, next += memory) {
-        int32_t sum = *offset++;
-        for (int32_t i = 0; i < features; ++i) sum += *row++ * x[i];
-        const int32_t newest = ec_multiply(sum, s->state_multiplier, s->state_shift);
-        for (int32_t i = 0; i + 1 < memory; ++i) next[i] = state[i + 1];
-        next[memory - 1] = (int16_t)ec_clamp(newest, -32768, 32767);
-        for (int32_t i = 0; i < memory; ++i) total += next[i] * *step++;
+    for (int32_t first = 0; first < filters; first += EC_ROWS) {
+      const int32_t count = ec_rows_left(first, filters);
+      int32_t sums[EC_ROWS];
+      for (int32_t i = 0; i < count; ++i) sums[i] = offsets[first + i];
+      ec_add_dots(weights + first * features, count, features, x, 0, sums);
+      for (int32_t i = 0; i < count; ++i, state += memory) {
+        int16_t *row = next + (first + i) * memory;
+        const int32_t newest = ec_multiply(sums[i], s->state_multiplier, s->state_shift);
+        for (int32_t j = 0; j + 1 < memory; ++j) row[j] = state[j + 1];
+        row[memory - 1] = (int16_t)ec_clamp(newest, -32768, 32767);
       }
+    }
+    for (int32_t unit = 0; unit < s->sizes.units; ++unit, next += depth) {
+      int32_t total = bias ? bias[unit] : 0;
+      for (int32_t i = 0; i < depth; ++i) total += next[i] * time[unit * depth + i];
       const int32_t value = ec_multiply(total, s->result_multiplier, s->result_shift);
       *y++ = (int8_t)ec_clamp(value + s->zero_point, -128, 127);
     }
