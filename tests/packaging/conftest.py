@@ -93,6 +93,7 @@ def driver(header: str, manifests: Sequence[Manifest]) -> str:
         setups.append(
             f"  void *{s}_in = malloc({s}_INPUT_0_BYTES);\n"
             f"  void *{s}_out = malloc({s}_OUTPUT_0_BYTES);\n"
+            f"  void *{s}_copy = malloc({s}_INPUT_0_BYTES);\n"
             f"  const {s}_inputs {s}_i = {{{s}_in}};\n  const {s}_outputs {s}_o = {{{s}_out}};\n"
         )
         if manifest.memory.state_bytes:
@@ -101,11 +102,13 @@ def driver(header: str, manifests: Sequence[Manifest]) -> str:
         state = f", {s}_state" if manifest.memory.state_bytes else ""
         runs.append(
             f"    if (fread({s}_in, 1, {s}_INPUT_0_BYTES, stdin) != {s}_INPUT_0_BYTES) return 0;\n"
+            f"    memcpy({s}_copy, {s}_in, {s}_INPUT_0_BYTES);\n"
             f"    {s}_run(&{s}_i, &{s}_o, arena{state});\n"
+            f"    if (memcmp({s}_copy, {s}_in, {s}_INPUT_0_BYTES)) return 1; /* it is const */\n"
             f"    fwrite({s}_out, 1, {s}_OUTPUT_0_BYTES, stdout);\n"
         )
     return (
-        f'#include <stdio.h>\n#include <stdlib.h>\n#include "{header}"\n'
+        f'#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include "{header}"\n'
         # all is in use until the end
         'const char *__asan_default_options(void) { return "detect_leaks=0"; }\n'
         f"int main(void) {{\n  void *arena = malloc({largest});\n{''.join(setups)}"
