@@ -124,8 +124,8 @@ def _what(buffers: Sequence[BufferRecord], call: int, op: OpRecord) -> str:
 
 
 def _short(name: str) -> str:
-    """The first of the names that a converter joined."""
-    return name.split(";")[0]
+    """The first of the names that a converter joined; of scratch memory, without the operator."""
+    return name.split(" of call ")[0].split(";")[0]
 
 
 def _table(title: str, rows: Sequence[tuple[int, str]]) -> tuple[str, ...]:
