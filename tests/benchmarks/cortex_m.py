@@ -1,44 +1,35 @@
 """Instructions, RAM and flash of the reference models on every Cortex-M, beside TFLM's.
 
-    python tests/benchmarks/cortex_m.py [--models FOLDER] [--optimize balanced] [--core NAME ...]
+    python -m tests.benchmarks.cortex_m [--models FOLDER] [--core NAME ...] [--update]
 
-Every program runs on the golden inputs first, and its outputs must be the golden ones.
+Every program runs on golden inputs first, and its outputs must be the golden ones. `--update` also
+measures the networks of `cortex_m_networks` and puts all into `results/cortex_m.json`, which
+`tests/targets/cortex_m/test_counts.py` holds every program to.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
+from edgecomp_runtime.files import whole_file
+from tests.benchmarks.cortex_m_measure import (
+    DEVICES,
+    MODELS,
+    Row,
+    generated,
+    measurements,
+    reference,
+)
+from tests.benchmarks.cortex_m_networks import NETWORKS
 
-from edgecomp.device import load_device
-from edgecomp.importers import load
-from edgecomp.pipeline import Options, compile_model
-from edgecomp_runtime.artifact import open_artifact
-from edgecomp_runtime.engines.qemu import QemuEngine
-from edgecomp_runtime.engines.unicorn import UnicornEngine
-
-MODELS = {
-    "kws": "kws_ref_model",
-    "resnet8": "pretrainedResnet_quant",
-    "vww": "vww_96_int8",
-    "ad": "ad01_int8",
-}
-DEVICES = {
-    "M0+": "rp2040_pico",
-    "M3": "qemu_mps2_an385",
-    "M4": "qemu_mps2_an386",
-    "M7": "qemu_mps2_an500",
-    "M33": "qemu_mps2_an505",
-    "M55": "qemu_mps3_an547",
-}
-GOLDENS = 2
-"""How many golden inputs each program runs: emulators take seconds for some."""
+RESULTS = Path(__file__).parent / "results" / "cortex_m.json"
+VERSIONS = ("apache-tvm", "ziglang", "unicorn", "numpy")
 
 # TFLM with CMSIS-NN, gcc 12.2 -O2, instructions for one inference under QEMU at -icount shift=0
 # (the microcontroller table of the project's anchors); its arena in bytes.
@@ -52,8 +43,8 @@ TFLM = {
     ("vww", "M55"): (6_561_031, 100_708),
     ("ad", "M55"): (286_312, 2_580),
 }
-# Instructions the project wants.
-TARGETS = {
+# What the project wants: instructions for speed; RAM, and flash beyond the weights when balanced.
+MOST_INSTRUCTIONS = {
     ("kws", "M4"): 3_400_000,
     ("resnet8", "M4"): 12_900_000,
     ("vww", "M4"): 5_500_000,
@@ -63,113 +54,127 @@ TARGETS = {
     ("vww", "M55"): 2_400_000,
     ("ad", "M55"): 150_000,
 }
+MOST_RAM = {"kws": 17_500, "resnet8": 52_000, "vww": 58_000, "ad": 1_500}
+MOST_BEYOND = {"kws": 16_000, "resnet8": 20_000, "vww": 24_000, "ad": 8_000}
+
+Rows = Mapping[tuple[str, str, str], Row]
+"""By model, core and `--optimize`."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one model takes on one core; sizes in bytes."""
-
-    model: str
-    core: str
-    exact: bool
-    instructions: int
-    macs: int
-    arena: int
-    ram: int
-    code: int
-    weights: int
+def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [headings, ["---"] * len(headings), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def measure(model: str, core: str, folder: Path, work: Path, optimize: str) -> Row:
-    """Compile, compare with the goldens, count."""
-    name, device = MODELS[model], load_device(DEVICES[core])
-    path = work / f"{model}.edge"
-    imported = load(folder / f"{name}.tflite")
-    manifest = compile_model(imported, device, path, options=Options(optimize=optimize))
-    artifact = open_artifact(path)
-    engine = QemuEngine(artifact) if core == "M55" else UnicornEngine(artifact)
-    golden = np.load(folder / "golden" / f"{name}.npz")
-    inputs = golden["input_0"].reshape(-1, *manifest.inputs[0].shape)
-    outputs = golden["output_0_ref"].reshape(-1, *manifest.outputs[0].shape)
-    exact = all(
-        np.array_equal(engine.run([x])[0], y)
-        for x, y in zip(inputs[:GOLDENS], outputs[:GOLDENS], strict=True)
+def _against(value: int, most: int | None) -> str:
+    """`value`, and whether it is within the line."""
+    if most is None:
+        return f"{value:,}"
+    return f"{value:,} ({'ok' if value <= most else 'missed'}, {most:,})"
+
+
+def instructions_table(rows: Rows) -> str:
+    """Instructions of one inference: a line for each model and core."""
+    lines = []
+    for model, core in dict.fromkeys((row.model, row.core) for row in rows.values()):
+        tflm = TFLM.get((model, core), (None,))[0]
+        found = {mode: rows.get((model, core, mode)) for mode in ("speed", "balanced", "size")}
+        best = found["speed"] or found["balanced"]
+        assert best is not None
+        most = MOST_INSTRUCTIONS.get((model, core))
+        cells = [
+            "-" if row is None else _against(row.instructions, most if mode == "speed" else None)
+            for mode, row in found.items()
+        ]
+        lines.append(
+            [
+                model,
+                core,
+                *cells,
+                f"{best.instructions / best.macs:.2f}",
+                f"{tflm:,}" if tflm else "-",
+                f"{tflm / best.instructions:.2f}x" if tflm else "-",
+            ]
+        )
+    headings = (
+        "model",
+        "core",
+        "speed",
+        "balanced",
+        "size",
+        "per MAC",
+        "TFLM + CMSIS-NN",
+        "faster",
     )
-    counts = engine.count([inputs[0]])
-    engine.close()
-    memory, flash = manifest.memory, manifest.flash
-    return Row(
-        model,
-        core,
-        exact,
-        counts.instructions,
-        sum(op.macs for op in manifest.ops),
-        memory.arena_bytes,
-        memory.ram_bytes,
-        flash.code_bytes,
-        flash.weights_bytes,
+    return _table(headings, lines)
+
+
+def bytes_table(rows: Rows) -> str:
+    """RAM and flash by part, balanced; beyond the weights also for size."""
+    lines = []
+    for (model, core, mode), row in rows.items():
+        if mode != "balanced":
+            continue
+        arena, small = TFLM.get((model, core), (0, 0))[1], rows.get((model, core, "size"))
+        lines.append(
+            [
+                model,
+                core,
+                *(f"{value:,}" for value in (row.arena, row.stack, row.statics)),
+                _against(row.ram, MOST_RAM[model]),
+                f"{arena:,}" if arena else "-",
+                *(f"{value:,}" for value in (row.weights, row.tables, row.code)),
+                _against(row.beyond, MOST_BEYOND[model]),
+                f"{small.beyond:,}" if small else "-",
+            ]
+        )
+    headings = (
+        *("model", "core", "arena", "stack", "statics", "RAM", "TFLM's arena"),
+        *("weights", "tables", "code", "tables + code", "for size"),
     )
+    return _table(headings, lines)
 
 
-def line(row: Row) -> str:
-    """One line of the table."""
-    key = (row.model, row.core)
-    tflm, arena = TFLM.get(key, (None, None))
-    target = TARGETS.get(key)
-    cells = [
-        row.model,
-        row.core,
-        "yes" if row.exact else "NO",
-        f"{row.instructions:,}",
-        f"{row.instructions / row.macs:.2f}",
-        f"{target:,}" if target else "-",
-        f"{tflm:,}" if tflm else "-",
-        f"{tflm / row.instructions:.2f}x" if tflm else "-",
-        f"{row.arena:,}",
-        f"{row.ram:,}",
-        f"{arena:,}" if arena else "-",
-        f"{row.code:,}",
-        f"{row.weights:,}",
-    ]
-    return "| " + " | ".join(cells) + " |"
+def read_results() -> list[Row]:
+    """The committed rows, of reference models and of networks."""
+    if not RESULTS.exists():
+        return []
+    return [Row(**row) for row in json.loads(RESULTS.read_text())["rows"]]
 
 
-HEADING = (
-    "model",
-    "core",
-    "exact",
-    "instructions",
-    "per MAC",
-    "target",
-    "TFLM + CMSIS-NN",
-    "faster",
-    "arena",
-    "RAM",
-    "TFLM's arena",
-    "code",
-    "constants",
-)
+def _write_results(measured: Sequence[Row]) -> None:
+    """Put `measured` in the place of earlier rows of the same models, cores and modes."""
+    rows = {(row.model, row.core, row.optimize): row for row in (*read_results(), *measured)}
+    results = {
+        "command": "python -m tests.benchmarks.cortex_m --update",
+        "versions": {name: version(name) for name in VERSIONS},
+        "rows": [asdict(rows[key]) for key in sorted(rows)],
+    }
+    with whole_file(RESULTS) as stream:
+        stream.write(f"{json.dumps(results, indent=1)}\n".encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 1 when a program's outputs are not the golden ones."""
+    """Print the tables; 1 when a program's outputs are not the wanted ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     shared = Path(__file__).resolve().parents[3] / "shared" / "models"
     parser.add_argument("--models", type=Path, default=shared)
-    parser.add_argument("--optimize", default="balanced", choices=["speed", "balanced", "size"])
     parser.add_argument("--core", nargs="+", default=list(DEVICES), choices=list(DEVICES))
     parser.add_argument("--model", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--update", action="store_true", help=f"write {RESULTS.name}")
     options = parser.parse_args(arguments)
-    print("| " + " | ".join(HEADING) + " |")
-    print("|" + "---|" * len(HEADING))
-    exact = True
-    for core in options.core:
-        for model in options.model:
-            with tempfile.TemporaryDirectory() as work:
-                row = measure(model, core, options.models, Path(work), options.optimize)
-            exact &= row.exact
-            print(line(row), flush=True)
-    return 0 if exact else 1
+    subjects = [reference(name, options.models) for name in options.model]
+    if options.update:
+        subjects += [generated(name) for name in NETWORKS]
+    rows = []
+    for row in measurements(subjects, options.core):
+        print(row, file=sys.stderr)
+        rows.append(row)
+    table = {(row.model, row.core, row.optimize): row for row in rows if row.model in MODELS}
+    print(instructions_table(table), bytes_table(table), sep="\n\n")
+    if options.update:
+        _write_results(rows)
+    return 0 if all(row.exact for row in rows) else 1
 
 
 if __name__ == "__main__":
