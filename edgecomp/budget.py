@@ -38,8 +38,7 @@ def check_budget(
     if flash.flash_bytes > device.memory.flash_bytes.value:
         reasons.append(_flash_exceeded(device, needs, flash, ops))
     if ram_limit is not None and memory.ram_bytes > ram_limit:
-        fix = "this is the least found, in bands of rows: allow more, quantize the model, or make "
-        fix += "its images smaller"
+        fix = "allow more, quantize the model, or make its images smaller: this is the least found"
         limit = _Limit("--ram", f"{ram_limit:,} bytes are allowed", ram_limit, fix)
         reasons.append(_ram_exceeded(limit, needs, memory, ops))
     ram = device.memory.ram_bytes.value
@@ -107,11 +106,12 @@ def _ram_exceeded(limit: _Limit, needs: str, memory: Memory, ops: Sequence[OpRec
             most[op.name] = call
     largest = sorted(most.values(), key=lambda call: (-needed[call], call))[:ROWS]
     rows = [(needed[call], _what(memory.buffers, call, ops[call])) for call in largest]
+    turns = bool(largest) and ops[largest[0]].op == "Transpose"
     return Reason(
         f"the program {needs} {memory.ram_bytes:,} bytes of RAM ({parts}) and {limit.has}: "
         f"{memory.ram_bytes - limit.bytes:,.0f} too many",
         where=limit.where,
-        fix=limit.fix,
+        fix=("give images with --input-layout nhwc, or " if turns else "") + limit.fix,
         details=_table("arena, bytes", rows),
     )
 
