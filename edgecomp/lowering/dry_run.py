@@ -66,7 +66,7 @@ def dry_run(model: Model) -> DryRun:
     names = [str(node.name) for node in model.graph.graph]
     where = {name: _where(left.get(name), calls) for name in names}
     why = {}
-    if any(is_quantize(node) for node in model.graph.graph):
+    if any(_converts(node) for node in model.graph.graph):
         floats = [left[name] for name, place in where.items() if place == FLOAT]
         why = {str(node.name): _why(node) for node in floats if not _converts(node)}
     for reason in refusals:
