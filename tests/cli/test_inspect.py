@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,16 @@ def test_an_artifact_for_people_shows_operators_and_memory(edgecomp: Edgecomp, d
     assert "block2_depthwise" in out
     assert "alive from call to call" in out
     assert "\x1b" not in out, "no colours where no person looks"
+
+
+def test_a_streaming_model_shows_what_it_takes_and_keeps(edgecomp: Edgecomp) -> None:
+    spec = importlib.util.find_spec("pymicro_wakeword")
+    assert spec is not None
+    assert spec.origin is not None
+    model = next(Path(spec.origin).parent.rglob("hey_mycroft.tflite"))
+
+    text = " ".join(edgecomp("inspect", str(model)).out.split())
+
+    assert "int8 1 x 3 x 40, scale 0.101961, zero point -128" in text
+    assert "state 6 tensors" in text
+    assert "kept between inferences" in text
