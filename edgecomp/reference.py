@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
+from edgecomp.calibration import CalibrationData
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.model import Model
 from edgecomp_runtime.manifest import TensorSpec
@@ -84,6 +85,20 @@ class Executor:
         found: dict[str, Array] = dict(zip(self._computed, computed, strict=True))
         found.update({name: inputs[name] for name in self._inputs}, **self._constants)
         return {name: found[name] for name in self.outputs}
+
+
+def first_outputs(
+    model: Model, data: CalibrationData, limit: int | None = None
+) -> npt.NDArray[np.float64]:
+    """The first output on each sample of `data`, at most `limit` of them: [samples, elements].
+
+    Raises:
+        EdgecompError: the data does not fit the model.
+    """
+    name = model.outputs[0].name
+    executor = Executor(model.graph, [name])
+    rows = [executor.run(feed)[name].ravel() for feed in data.samples(model.inputs, limit)]
+    return np.asarray(np.stack(rows), np.float64)
 
 
 def run_reference(

@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgecomp.calibration import CalibrationData
 from edgecomp.compress import statistics
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.prune_weights import MATRIX_OPS
-from edgecomp.reference import Executor
+from edgecomp.reference import first_outputs
 from edgecomp.training.accuracy import accuracy
 from edgecomp.training_data import Batch
 
@@ -101,7 +100,7 @@ def sensitivities(
     spared = {str(each): _spared(each) for each in passes}
     names = layers_of(model)
     data = context.need_data("sensitivity")
-    exact = _outputs(model, data, samples)
+    exact = first_outputs(model, data, samples)
     with context.progress.task("sensitivity", total=len(names) * len(passes)) as step:
         for each in passes:
             for name in names:
@@ -138,7 +137,8 @@ def _one(
     except EdgecompError as error:
         return Sensitivity(name, str(each), refused="; ".join(map(str, error.reasons)))
     before, after = (statistics(m, context.device) for m in (model, small))
-    noise = float(np.square(_outputs(small, context.need_data(each.name), samples) - exact).sum())
+    got = first_outputs(small, context.need_data(each.name), samples)
+    noise = float(np.square(got - exact).sum())
     ratio = float(np.square(exact).sum()) / noise if noise > 0.0 else None
     instructions = (
         before.instructions - after.instructions
@@ -154,14 +154,6 @@ def _one(
         before.macs - after.macs,
         instructions,
     )
-
-
-def _outputs(model: Model, data: CalibrationData, samples: int) -> npt.NDArray[np.float64]:
-    """The first output on each sample, float64 [samples, elements]."""
-    name = model.outputs[0].name
-    executor = Executor(model.graph, [name])
-    rows = [executor.run(feed)[name].ravel() for feed in data.samples(model.inputs, samples)]
-    return np.asarray(np.stack(rows), np.float64)
 
 
 def to_json(found: Mapping[str, Sensitivity]) -> str:

@@ -13,7 +13,7 @@ from edgecomp.model import Model
 from edgecomp.passes.context import Context
 from edgecomp.passes.quantize_weights import QuantizedWeights
 from edgecomp.progress import Progress
-from edgecomp.reference import Executor
+from edgecomp.reference import first_outputs
 from edgecomp.training.accuracy import accuracy
 from edgecomp.training_data import Batch
 
@@ -44,15 +44,15 @@ class Judge:
         """Accuracy, agreement or share of the signal: 0 to 1."""
         if self.batch is not None:
             return accuracy(model, self.batch)
-        found = outputs(model, self.data, None)
+        found = first_outputs(model, self.data)
         if found.shape[1] > 1:
             return float(np.mean(found.argmax(axis=1) == self.exact.argmax(axis=1)))
         return 1 - min(self.noise(model, None), 1.0)
 
     def noise(self, model: Model, samples: int | None = LOOKED_AT) -> float:
         """The squared error of the outputs as a share of their squares."""
-        found = outputs(model, self.data, samples)
-        exact = outputs(self.model, self.data, samples) if samples else self.exact
+        found = first_outputs(model, self.data, samples)
+        exact = first_outputs(self.model, self.data, samples) if samples else self.exact
         return float(np.square(found - exact).sum() / max(np.square(exact).sum(), 1e-30))
 
 
@@ -60,15 +60,7 @@ def judge_of(model: Model, data: CalibrationData, context: Context) -> Judge:
     """Labelled training samples decide where there are any, calibration samples otherwise."""
     batch = None if context.train is None else context.train.load(model.inputs)
     labelled = batch if batch is not None and batch.labels is not None else None
-    return Judge(model, data, labelled, outputs(model, data, None))
-
-
-def outputs(model: Model, data: CalibrationData, samples: int | None) -> npt.NDArray[np.float64]:
-    """The first output on each sample, [samples, elements]."""
-    name = model.outputs[0].name
-    executor = Executor(model.graph, [name])
-    rows = [executor.run(feed)[name].ravel() for feed in data.samples(model.inputs, samples)]
-    return np.asarray(np.stack(rows), np.float64)
+    return Judge(model, data, labelled, first_outputs(model, data))
 
 
 def mixed(
