@@ -22,6 +22,7 @@ from edgecomp.lowering.kernels.conv import (
     depthwise_conv2d,
 )
 from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
+from edgecomp_targets.cortex_m import dsp_wide
 
 Array = npt.NDArray[Any]
 
@@ -67,7 +68,7 @@ def _weights(rng: np.random.Generator, *shape: int) -> Array:
 
 def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
     """Bias, multiplier and shift of each channel; a real multiplier brings sums to the outputs."""
-    spread = rng.uniform(-1.5, 0.5, channels) if rng.random() < 0.8 else np.zeros(channels)
+    spread = rng.uniform(*rng.choice([(-1.5, 0.5), (-0.2, 0.6), (0, 0)]), channels)
     scale = 10**spread * 40 / (np.sqrt(depth) * 73 * 73)
     multipliers = [quantize_multiplier(min(float(s), 0.999)) for s in scale]
     bias = rng.integers(-(2**16), 2**16, channels).astype(np.int32)
@@ -102,7 +103,7 @@ def _convolution(draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Resc
     depthwise = kind == "depthwise_conv2d"
     kernel = (3, 3) if depthwise else draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (10, 4)]))
     channels = draw(st.sampled_from([4, 8, 12, 5] if depthwise else [1, 3, 4, 8, 12, 5]))
-    filters = channels if depthwise else draw(st.one_of(st.integers(1, 9), st.just(8)))
+    filters = channels if depthwise else draw(st.one_of(st.integers(1, 9), st.sampled_from([4, 8])))
     stride = draw(st.integers(1, 2))
     pads = draw(st.tuples(*(st.integers(0, k // 2) for k in (*kernel, *kernel))))
     height = draw(st.integers(max(1, kernel[0] - pads[0] - pads[2]), 14))
@@ -126,6 +127,35 @@ def _convolution(draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Resc
     func = (depthwise_conv2d if depthwise else conv2d)(shape, zero_point, rescale)
     operands = (weights, *_channels(rng, filters, depth))
     return layer(func, kind, work, [_int8(rng, *shape.x)], operands, output)
+
+
+@st.composite
+def short_patches(draw: Any, layer: type[Any]) -> Any:
+    """A convolution that the kernels of 16-bit weights take: a ReLU, many pixels, few inputs."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kernel, channels, stride = draw(
+        st.sampled_from([((1, 1), 4 * n, 1) for n in range(1, 17)])
+        | st.sampled_from([((3, 3), 3, 2), ((10, 4), 1, 2), ((3, 3), 4, 1), ((2, 3), 5, 2)])
+    )
+    pads = draw(st.tuples(*(st.integers(0, k // 2) for k in (*kernel, *kernel))))
+    extents = draw(st.tuples(st.integers(20, 24), st.integers(18, 22)))
+    filters = draw(st.sampled_from([4, 8, 12]))
+    strides, depth = (stride, stride), kernel[0] * kernel[1] * channels
+    shape = ConvShape((1, *extents, channels), filters, kernel, strides, pads, (1, 1), 1)
+    rescale = Rescale(-128, -128, draw(st.sampled_from([127, 90])), True)
+    zero_point = draw(st.integers(-128, 127))
+    multiplier = [quantize_multiplier(float(x)) for x in rng.uniform(0.0015, 0.004, filters)]
+    constants = (
+        rng.integers(-(2**12), 2**12, filters).astype(np.int32),
+        np.array([m.mantissa for m in multiplier], np.int32),
+        np.array([m.shift for m in multiplier], np.int8),
+    )
+    weights = rng.integers(-60, 61, (filters, *kernel, channels)).astype(np.int8)
+    output = (1, shape.output_extent(0), shape.output_extent(1), filters)
+    func, work = conv2d(shape, zero_point, rescale), ConvWork(shape, zero_point, rescale)
+    assert depth <= 64
+    assert dsp_wide.conv(work, weights, *constants) is not None
+    return layer(func, "conv2d", work, [_int8(rng, *shape.x)], (weights, *constants), output)
 
 
 def _addition(draw: Any, rng: Any, layer: type[Any]) -> Any:
@@ -166,5 +196,21 @@ def test_any_layer_has_the_bits_of_the_general_kernel(
         want = general(batch)
         _expect_equal(on_core(batch, core, optimize), want, batch)
         _expect_equal(portable(batch, core, optimize), want, batch)
+
+    check()
+
+
+def test_short_patches_have_the_bits_of_the_general_kernel(
+    on_core: Callable[..., list[Array]],
+    portable: Callable[..., list[Array]],
+    general: Callable[..., list[Array]],
+    layer_class: type[Any],
+) -> None:
+    @compiled
+    @given(st.lists(short_patches(layer_class), min_size=BATCH, max_size=BATCH))
+    def check(batch: Sequence[Any]) -> None:
+        want = general(batch)
+        _expect_equal(on_core(batch, "cortex_m4", "speed"), want, batch)
+        _expect_equal(portable(batch, "cortex_m4", "speed"), want, batch)
 
     check()
