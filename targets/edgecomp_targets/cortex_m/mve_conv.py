@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgecomp_targets.cortex_m.mve_stream import (
     LANES,
     Patch,
     form_of,
+    has_one_scale,
     one_row,
     patch_of,
     stream_of,
@@ -70,6 +72,8 @@ def _replacement(
     if not rescale.only_down:
         return None
     patch, taps = _patch(shape)
+    if patch.alone and has_one_scale(constants):
+        patch = replace(patch, one_scale=True)
     # rows are copied for their border, and so that nothing beyond the input's end is read
     copied = any(shape.pads) or (not taps.size and patch.row_bytes > patch.span)
     waiting = PATCHES_AT_ONCE if taps.size else 0
@@ -80,6 +84,8 @@ def _replacement(
         "patches": waiting,
         "form": form_of(patch, rescale),
         "vectors": patch.vectors,
+        "multiplier": int(constants[1][0]),
+        "shift": int(constants[2][0]),
     }
     slack = patch.row_bytes - patch.span
     rows_bytes = shape.kernel[0] * padded_width(shape) * shape.x[3] + slack if copied else 0
@@ -157,6 +163,8 @@ def conv_fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str
         "zero_point": rescale.zero_point,
         "form": 0,
         "vectors": 0,
+        "multiplier": 0,
+        "shift": 0,
         "narrow": int((rescale.low, rescale.high) != (-128, 127)),
         "low": rescale.low,
         "high": rescale.high,

@@ -13,7 +13,7 @@ from edgecomp.lowering.kernels.conv import Rescale
 
 LANES = 16
 FILTERS_AT_ONCE = 4
-CLAMPED, WHOLE, SEGMENTS, ONE = range(4)
+CLAMPED, WHOLE, SEGMENTS, ONE, ONE_SCALE = range(5)
 SEGMENT_VECTORS = (1, 3, 4, 6)
 """How many vectors a segment may have."""
 WHOLE_VECTORS = 4
@@ -36,6 +36,7 @@ class Patch:
         segments: of a row.
         vectors: of a segment; the weights of what lies beyond the row are 0.
         alone: it is the only pixel's.
+        one_scale: and its filters are of one scale, in whole blocks.
     """
 
     rows: int
@@ -44,6 +45,7 @@ class Patch:
     segments: int
     vectors: int
     alone: bool = False
+    one_scale: bool = False
 
     @property
     def row_bytes(self) -> int:
@@ -77,10 +79,17 @@ def one_row(span: int) -> Patch:
     return Patch(1, span, 0, 1, -(-span // LANES), alone=True)
 
 
+def has_one_scale(constants: Sequence[Array]) -> bool:
+    """Whether all filters have the same multiplier and shift, and there is no rest of a block."""
+    _, multiplier, shift = constants
+    same = bool(np.all(multiplier == multiplier[0]) and np.all(shift == shift[0]))
+    return same and len(multiplier) % FILTERS_AT_ONCE == 0
+
+
 def form_of(patch: Patch, rescale: Rescale) -> int:
     """The number of the code that multiplies such patches."""
     if patch.alone:
-        return 8 * ONE
+        return 8 * (ONE_SCALE if patch.one_scale else ONE)
     if not patch.is_whole:
         return 8 * SEGMENTS + patch.vectors
     # what is below the zero point need not be rounded as the specification says
@@ -116,7 +125,7 @@ def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.N
         for part, way in enumerate(ways):
             mixed = np.ascontiguousarray(parts[block, part].transpose(1, 0, 2))
             words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]
-        words += [multiplier, shift, step]
+        words += [] if patch.one_scale else [multiplier, shift, step]
     return np.concatenate(words)
 
 

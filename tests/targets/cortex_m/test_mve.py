@@ -21,7 +21,7 @@ from edgecomp.lowering.kernels.conv import (
 )
 from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
 from edgecomp_targets.cortex_m import mve_conv, mve_depthwise, mve_slide
-from edgecomp_targets.cortex_m.mve_stream import CLAMPED, ONE, SEGMENTS, WHOLE, patch_of
+from edgecomp_targets.cortex_m.mve_stream import CLAMPED, ONE, ONE_SCALE, SEGMENTS, WHOLE, patch_of
 
 Array = npt.NDArray[Any]
 
@@ -77,10 +77,12 @@ OTHER_DEPTHWISE = {
     "a long row": ((1, 1, 20, 8), (1, 7), (1, 3), (0, 3, 0, 3), SIGNED),
 }
 
-# Rows, depth, units.
+# Rows, depth, units, whether all units have one scale.
 DENSE = {
-    "row": ((1, 70, 10), SIGNED),
-    "rows": ((3, 100, 6), RELU),
+    "row": ((1, 70, 10), SIGNED, False),
+    "row of one scale": ((1, 40, 12), NARROW, True),
+    "row of one scale, a rest": ((1, 32, 7), SIGNED, True),
+    "rows": ((3, 100, 6), RELU, True),
 }
 
 # Elements, which operand has the larger scale, zero point, low, high.
@@ -126,9 +128,12 @@ def _convolution(layer: Any, rng: np.random.Generator, row: Any, depthwise: bool
 
 
 def _dense(layer: Any, rng: np.random.Generator, row: Any) -> Any:
-    (rows, depth, units), rescale = row
+    (rows, depth, units), rescale, one_scale = row
     work = DenseWork(rows, depth, units, rescale)
-    operands = (_int8(rng, units, depth), *_channels(rng, units, depth))
+    bias, multiplier, shift = _channels(rng, units, depth)
+    if one_scale:
+        multiplier[:], shift[:] = multiplier[-1], shift[-1]
+    operands = (_int8(rng, units, depth), bias, multiplier, shift)
     func = dense(rows, depth, units, rescale)
     return layer(func, "dense", work, [_int8(rng, rows, depth)], operands, (rows, units))
 
@@ -203,7 +208,7 @@ def test_the_tables_reach_every_form(layers: list[Any]) -> None:
     whole = {8 * kind + vectors for kind in (CLAMPED, WHOLE) for vectors in (1, 2)}
     segments = {8 * SEGMENTS + vectors for vectors in (1, 3, 4, 6)}
     assert slides == len(SLIDING)
-    assert found >= whole | segments | {8 * CLAMPED + 3, 8 * WHOLE + 4, 8 * ONE}
+    assert found >= whole | segments | {8 * CLAMPED + 3, 8 * WHOLE + 4, 8 * ONE, 8 * ONE_SCALE}
 
 
 def test_few_outputs_are_left_to_the_general_kernel() -> None:

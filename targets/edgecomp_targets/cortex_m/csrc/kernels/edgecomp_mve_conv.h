@@ -61,7 +61,7 @@ EC_NOINLINE void ec_mve_conv(const int8_t *x, const int32_t *stream, const uint1
   const int32_t pitch = (s->padded_width ? s->padded_width : s->width) * s->channels;
   const int32_t step = s->patch ? s->patch : s->stride_width * s->channels;
   const ec_mve_job job = {(const int8_t *)(const void *)stream, step, s->filters, s->zero_point,
-                          s->form, s->vectors};
+                          s->form, s->vectors, s->multiplier, s->shift};
   ec_mve_waiting waiting = {(int8_t *)(void *)scratch, 0, y};
   int8_t *const rows = waiting.patches + s->patches * s->patch;
   int8_t *out = y;

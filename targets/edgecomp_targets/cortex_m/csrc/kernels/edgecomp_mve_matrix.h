@@ -18,7 +18,8 @@ enum {
   EC_MVE_CLAMPED = 0, /* one segment, no words between; outputs below the zero point are clamped to it */
   EC_MVE_WHOLE = 1,   /* one segment, no words between */
   EC_MVE_SEGMENTS = 2,
-  EC_MVE_ONE = 3 /* one pixel and one segment of any length, no words between */
+  EC_MVE_ONE = 3,      /* one pixel and one segment of any length, no words between */
+  EC_MVE_ONE_SCALE = 4 /* the same, filters of one scale in whole blocks: biases and weights only */
 };
 
 /* What stays the same for all pixels. */
@@ -29,6 +30,7 @@ typedef struct {
   int32_t zero_point; /* of the output */
   int32_t form;
   int32_t vectors; /* of a segment */
+  int32_t multiplier, shift; /* of all filters, where they have one scale */
 } ec_mve_job;
 
 #if EC_MVE
@@ -91,6 +93,26 @@ typedef struct {
                    : [n] "r"(vectors), [zero] "w"(zero), [lanes] "w"(lanes)     \
                    : EC_MVE_CLOBBERS)
 
+/* One pixel's outputs of blocks of four filters, all of one scale. */
+#define EC_MVE_ONE_PIXEL_SCALE                                                          \
+  __asm__ volatile("1:\n\tldm %[w]!, {r0, r2, r4, r6}\n\tdls lr, %[n]\n2:\n\t"         \
+                   "vldrb.u8 q0, [%[p]], #16\n\t"                                       \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r0, q0, q2\n\t"             \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r2, q0, q2\n\t"             \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r4, q0, q2\n\t"             \
+                   "vldrb.u8 q2, [%[w]], #16\n\tvmladava.s8 r6, q0, q2\n\t"             \
+                   "le lr, 2b\n\tsub %[p], %[p], %[n], lsl #4\n\t"                      \
+                   "vmov q0[2], q0[0], r0, r4\n\tvmov q0[3], q0[1], r2, r6\n\t"         \
+                   "vqrdmulh.s32 q0, q0, %[multiplier]\n\tlsr r0, %[shift], #31\n\t"    \
+                   "vshr.s32 q1, q0, #31\n\tvmla.s32 q0, q1, r0\n\t"                    \
+                   "vrshl.s32 q0, %[shift]\n\tvqmovnb.s32 q0, q0\n\t"                   \
+                   "vqadd.s16 q0, q0, %q[zero]\n\tvqmovnb.s16 q0, q0\n\t"               \
+                   "vstrb.32 q0, [%[y]], #4\n\tsubs %[blocks], %[blocks], #1\n\tbne 1b" \
+                   : [w] "+r"(w), [p] "+r"(p), [y] "+l"(y), [blocks] "+r"(blocks)       \
+                   : [n] "r"(j->vectors), [zero] "w"(zero),                             \
+                     [multiplier] "r"(j->multiplier), [shift] "r"(j->shift)             \
+                   : "r0", "r2", "r4", "r6", "lr", "q0", "q1", "q2", "cc", "memory")
+
 #define EC_MVE_1 EC_MVE_AT(0)
 #define EC_MVE_2 EC_MVE_1 EC_MVE_AT(16)
 #define EC_MVE_3 EC_MVE_2 EC_MVE_AT(32)
@@ -106,7 +128,7 @@ EC_INLINE const int8_t *ec_mve_filters(const int8_t *p, const int8_t *q, int32_t
   const int16x8_t zero = vdupq_n_s16((int16_t)j->zero_point);
   const int32x4_t on = {2 * j->step, (int32_t)(uintptr_t)p + bytes, (int32_t)(uintptr_t)w,
                         2 * j->filters - last_block};
-  int32_t way, vectors;
+  int32_t way, vectors, blocks = j->filters / 4;
   switch (j->form) {
     case 8 * EC_MVE_CLAMPED + 1: EC_MVE_BLOCKS(EC_MVE_1, EC_MVE_SCALE); break;
     case 8 * EC_MVE_CLAMPED + 2: EC_MVE_BLOCKS(EC_MVE_2, EC_MVE_SCALE); break;
@@ -128,6 +150,7 @@ EC_INLINE const int8_t *ec_mve_filters(const int8_t *p, const int8_t *q, int32_t
     case 8 * EC_MVE_SEGMENTS + 6:
       EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3 EC_MVE_NEXT_3), EC_MVE_SIGNED);
       break;
+    case 8 * EC_MVE_ONE_SCALE: EC_MVE_ONE_PIXEL_SCALE; break;
     default:
       vectors = j->vectors;
       EC_MVE_ONE_PIXEL;
@@ -155,11 +178,26 @@ EC_INLINE void ec_mve_products(const int8_t *patch, const int8_t *w, int32_t vec
   }
 }
 
+/* All filters, of one scale, of the pixel at `p`. */
+EC_INLINE void ec_mve_filters_of_one_scale(const int8_t *p, const ec_mve_job *j, int8_t *y) {
+  const int8_t *w = j->stream;
+  for (int32_t f = 0; f < j->filters; f += 4, w += 64 * j->vectors) {
+    int32_t sums[4];
+    ec_copy(sums, w, sizeof sums);
+    w += sizeof sums;
+    ec_mve_products(p, w, j->vectors, sums);
+    for (int32_t i = 0; i < 4; ++i) {
+      y[f + i] = ec_mve_rescaled(sums[i], j->multiplier, j->shift, j->zero_point);
+    }
+  }
+}
+
 /* All filters of the pixel at `p`. */
 EC_INLINE void ec_mve_filters(const int8_t *p, const ec_mve_job *j, int8_t *y) {
   const int32_t vectors = j->vectors;
   const int8_t *w = j->stream;
-  int32_t next = 1;
+  int32_t next = j->form != 8 * EC_MVE_ONE_SCALE;
+  if (!next) ec_mve_filters_of_one_scale(p, j, y);
   for (int8_t *to = y; next; to += next) {
     int32_t sums[4], way = 1;
     ec_copy(sums, w, sizeof sums);

@@ -14,7 +14,7 @@ typedef struct {
   int32_t groups;       /* of eight elements in it */
   int32_t patches;      /* at a time */
   int32_t input_zero_point, zero_point;
-  int32_t form, vectors; /* as in ec_mve_job */
+  int32_t form, vectors, multiplier, shift; /* as in ec_mve_job */
   ec_output_range range;
 } ec_mve_conv_shape;
 
