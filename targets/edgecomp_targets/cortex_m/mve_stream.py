@@ -14,7 +14,7 @@ from edgecomp.lowering.kernels.conv import Rescale
 LANES = 16
 FILTERS_AT_ONCE = 4
 CLAMPED, WHOLE, SEGMENTS, ONE, ONE_SCALE = range(5)
-SEGMENT_VECTORS = (1, 3, 4, 6)
+SEGMENT_VECTORS = (1, 3, 6)
 """How many vectors a segment may have."""
 WHOLE_VECTORS = 4
 """A patch of one row with so many vectors at most needs no words between."""

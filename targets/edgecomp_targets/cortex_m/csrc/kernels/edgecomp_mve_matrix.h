@@ -144,9 +144,6 @@ EC_INLINE const int8_t *ec_mve_filters(const int8_t *p, const int8_t *q, int32_t
     case 8 * EC_MVE_SEGMENTS + 3:
       EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3), EC_MVE_SIGNED);
       break;
-    case 8 * EC_MVE_SEGMENTS + 4:
-      EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3 EC_MVE_NEXT), EC_MVE_SIGNED);
-      break;
     case 8 * EC_MVE_SEGMENTS + 6:
       EC_MVE_BLOCKS(EC_MVE_SEGMENT(EC_MVE_NEXT_3 EC_MVE_NEXT_3), EC_MVE_SIGNED);
       break;
