@@ -10,7 +10,7 @@ from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Resca
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import fast_channels
 
 # `ec_dsp_block`, behind the expanded patches.
@@ -91,19 +91,12 @@ def conv_fields(
     shape: ConvShape, zero_point: int, rescale: Rescale, whole_words: bool = False
 ) -> dict[str, int]:
     """Fields of `ec_conv_shape`; with `whole_words` patches are read by words."""
-    batch, height, width, channels = shape.x
+    _, _, width, channels = shape.x
     span = shape.kernel[1] * channels
     # what is read by words must not leave the rows
     padded = any(shape.pads) or (whole_words and span % 4 != 0)
     return {
-        "batch": batch,
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "out_height": shape.output_extent(0),
-        "out_width": shape.output_extent(1),
-        "filters": shape.out_channels,
-        "kernel_height": shape.kernel[0],
+        **extents(shape),
         "stride_height": shape.strides[0],
         "stride_width": shape.strides[1],
         "pad_top": shape.pads[0],

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels, scaled_constants
 
 CHANNELS_AT_ONCE = 4
@@ -117,17 +117,10 @@ def _points_fields(shape: ConvShape) -> dict[str, int]:
 def _conv_fields(work: ConvWork) -> dict[str, int]:
     """Fields of `ec_dsp_wide_conv_shape` up to the range."""
     shape = work.shape
-    batch, height, width, channels = shape.x
+    _, _, width, channels = shape.x
     elements = (shape.pads[1] + width + shape.pads[3]) * channels
     return {
-        "batch": batch,
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "out_height": shape.output_extent(0),
-        "out_width": shape.output_extent(1),
-        "filters": shape.out_channels,
-        "kernel_height": shape.kernel[0],
+        **extents(shape),
         "stride_height": shape.strides[0],
         "pad_top": shape.pads[0],
         "pad_left": shape.pads[1],

@@ -11,7 +11,7 @@ from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
 from edgecomp_targets.cortex_m.dsp_weights import quads
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 PIXELS_AT_ONCE = 4
@@ -62,17 +62,9 @@ def _packed(weights: Array) -> npt.NDArray[np.uint8]:
 
 def _fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:
     """Fields of `ec_mul_conv_shape`."""
-    batch, height, width, channels = shape.x
     rescale = work.rescale
     return {
-        "batch": batch,
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "out_height": shape.output_extent(0),
-        "out_width": shape.output_extent(1),
-        "filters": shape.out_channels,
-        "kernel_height": shape.kernel[0],
+        **extents(shape),
         "kernel_width": shape.kernel[1],
         "stride_height": shape.strides[0],
         "stride_width": shape.strides[1],

@@ -21,7 +21,7 @@ from edgecomp_targets.cortex_m.mve_stream import (
     patch_of,
     stream_of,
 )
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 
 PATCHES_AT_ONCE = 8
 TAPS_AT_ONCE = 8
@@ -143,14 +143,7 @@ def _patch(shape: ConvShape) -> tuple[Patch, Array]:
 def conv_fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str, int]:
     """Fields of `ec_mve_conv_shape`, in its order; some are still to be filled in."""
     return {
-        "batch": shape.x[0],
-        "height": shape.x[1],
-        "width": shape.x[2],
-        "channels": shape.x[3],
-        "out_height": shape.output_extent(0),
-        "out_width": shape.output_extent(1),
-        "filters": shape.out_channels,
-        "kernel_height": shape.kernel[0],
+        **extents(shape),
         "stride_height": shape.strides[0],
         "stride_width": shape.strides[1],
         "pad_top": shape.pads[0],

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tvm import te, tirx
 
 from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
+from edgecomp.lowering.kernels.conv import ConvShape
 from edgecomp.program import Overlap
 
 Array = npt.NDArray[Any]
@@ -65,3 +66,18 @@ def _hoisted(words: int) -> int:
 def geometry(values: Mapping[str, int]) -> npt.NDArray[np.int32]:
     """The fields of a C struct of int32, in its order."""
     return np.array(list(values.values()), np.int32)
+
+
+def extents(shape: ConvShape) -> dict[str, int]:
+    """The fields with which every C struct of a convolution begins."""
+    batch, height, width, channels = shape.x
+    return {
+        "batch": batch,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "out_height": shape.output_extent(0),
+        "out_width": shape.output_extent(1),
+        "filters": shape.out_channels,
+        "kernel_height": shape.kernel[0],
+    }
