@@ -56,7 +56,7 @@ CASES: Mapping[str, Case] = {
     "mnist, 5 %, int8": Case(
         "mnist_cnn",
         (
-            "prune:params=0.05,macs=0.05,criterion=taylor,steps=3,epochs=3,lr=0.003",
+            "prune:params=0.05,macs=0.05,scope=layer,criterion=taylor,steps=4,epochs=3,lr=0.003",
             RECOVER,
             "quantize",
         ),
