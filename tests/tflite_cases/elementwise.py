@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Case, float | None]] = {
     "ABS": (unary(table="AbsOptions"), 1),
     "ADD": (binary("AddOptions"), 1),
     "ADD_N": (add_n, None),
-    "CAST": (cast, None),
+    "CAST": (cast, 0),
     "CEIL": (unary(), None),
     "COS": (unary(), None),
     "DEQUANTIZE": (dequantize, None),

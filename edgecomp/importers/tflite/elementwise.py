@@ -183,9 +183,16 @@ def not_equal(context: Context) -> None:
 
 
 def cast(context: Context) -> None:
-    """CAST, to the element type of the result."""
-    layout = layout_of(context)
-    context.give(context.main("Cast", context.read(0, layout), to=_result_type(context)), layout)
+    """CAST, to the element type of the result: of the integers themselves, whatever their scale."""
+    source, result = context.tensor(0), context.output()
+    if context.values.quantized(source) is None and context.values.quantized(result) is None:
+        layout = layout_of(context)
+        read = context.read(0, layout)
+        context.give(context.main("Cast", read, to=_result_type(context)), layout)
+        return
+    integers = context.values.integers(source)
+    cast_to = context.main("Cast", integers, to=_result_type(context))
+    context.values.write_integers(result, cast_to)
 
 
 def _result_type(context: Context) -> int:
