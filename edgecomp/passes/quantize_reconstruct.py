@@ -13,6 +13,7 @@ from edgecomp.model import Model
 from edgecomp.passes.gram import Array, Gram, by_group, from_groups, grams
 from edgecomp.passes.quantize_weights import (
     INT4_LIMIT,
+    SMALLEST_SHARE,
     FloatWeights,
     QuantizedWeights,
     float_weights,
@@ -91,6 +92,7 @@ def _scales(before: QuantizedWeights, exact: FloatWeights, target: Array, moment
         return given.reshape(groups, outputs)
     pairs = zip(target, moments, strict=True)
     found = np.concatenate([best_scales(rows, second, before.limit) for rows, second in pairs])
-    found = np.where(found > 0.0, found, given)
+    # outputs of next to no weights stay without, as when rounding to the nearest
+    found = np.where(found > 0.0, np.maximum(found, given.max() * SMALLEST_SHARE), given)
     roomy = with_room_for_bias(found, exact.bias, before.input_scale)
     return roomy.astype(np.float64).reshape(groups, -1)
