@@ -41,31 +41,37 @@ class Pair:
 def equalized(model: Model) -> Model:
     """`model` with equalized weights: the same function up to rounding."""
     graph = model.graph.clone()
-    pairs = list(_pairs(graph.graph))
+    pairs = list(pairs_of(graph.graph))
     nodes = {pair.first: pair.first for pair in pairs} | {
         pair.second: pair.second for pair in pairs
     }
-    weights = {node: _content(node, 1) for node in nodes}
-    factors = {pair: np.ones(_channels(pair.first)) for pair in pairs}
+    weights = {node: content_of(node, 1) for node in nodes}
+    biases = {
+        pair: content_of(pair.first, 2)
+        if input_at(pair.first, 2) is not None
+        else np.zeros(_channels(pair.first))
+        for pair in pairs
+    }
     for _ in range(SWEEPS):
         change = 0.0
         for pair in pairs:
-            factor = _factor(weights[pair.first], weights[pair.second], pair)
-            weights[pair.first] = _scaled(weights[pair.first], _made(pair.first), 1 / factor)
-            weights[pair.second] = _scaled(weights[pair.second], _read(pair.second), factor)
-            factors[pair] = factors[pair] * factor
+            factor = _factor(weights[pair.first], biases[pair], weights[pair.second], pair)
+            weights[pair.first] = _scaled(weights[pair.first], made_axis(pair.first), 1 / factor)
+            weights[pair.second] = _scaled(weights[pair.second], read_axis(pair.second), factor)
+            biases[pair] = biases[pair] / factor
             change = max(change, float(np.abs(np.log(factor)).max()))
         if change < ENOUGH:
             break
     for node, content in weights.items():
-        _store(graph.graph, node, 1, content)
+        store(graph.graph, node, 1, content)
     for pair in pairs:
         if input_at(pair.first, 2) is not None:
-            _store(graph.graph, pair.first, 2, _content(pair.first, 2) / factors[pair])
+            store(graph.graph, pair.first, 2, biases[pair])
     return model.with_graph(graph)
 
 
-def _pairs(graph: ir.Graph) -> Iterator[Pair]:
+def pairs_of(graph: ir.Graph) -> Iterator[Pair]:
+    """Every two layers in a row with nothing between them, or what commutes with a factor."""
     for node in graph:
         if not _is_layer(node):
             continue
@@ -92,34 +98,39 @@ def _is_layer(node: ir.Node) -> bool:
     return groups == 1 or (groups == shape_of(constants[0])[0] and shape_of(constants[0])[1] == 1)
 
 
-def _content(node: ir.Node, index: int) -> Array:
+def content_of(node: ir.Node, index: int) -> Array:
+    """Constant input `index` of a layer, float64."""
     content = constant_input(node, index)
     assert content is not None, "a layer has constants"
     return content.astype(np.float64)
 
 
-def _made(node: ir.Node) -> int:
+def made_axis(node: ir.Node) -> int:
     """The axis of the weights along which a layer makes channels."""
     return 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
 
 
-def _read(node: ir.Node) -> int:
+def read_axis(node: ir.Node) -> int:
     """The axis of the weights along which a layer reads channels."""
     depthwise = node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
-    return 0 if depthwise else 1 - _made(node)
+    return 0 if depthwise else 1 - made_axis(node)
 
 
 def _channels(node: ir.Node) -> int:
-    return _content(node, 1).shape[_made(node)]
+    return content_of(node, 1).shape[made_axis(node)]
 
 
 def _range(weights: Array, axis: int) -> Array:
     return np.asarray(np.abs(weights).max(axis=tuple(i for i in range(weights.ndim) if i != axis)))
 
 
-def _factor(first: Array, second: Array, pair: Pair) -> Array:
-    """By which the first layer's channels get smaller: equation 11; 1 where either is empty."""
-    one, other = _range(first, _made(pair.first)), _range(second, _read(pair.second))
+def _factor(first: Array, bias: Array, second: Array, pair: Pair) -> Array:
+    """By which the first layer's channels get smaller: equation 11; 1 where either is empty.
+
+    The bias counts like a weight, so that a channel of next to no weights does not become large.
+    """
+    one = np.maximum(_range(first, made_axis(pair.first)), np.abs(bias))
+    other = _range(second, read_axis(pair.second))
     known = (one > 0.0) & (other > 0.0)
     return np.asarray(np.sqrt(np.divide(one, other, out=np.ones_like(one), where=known)))
 
@@ -130,7 +141,8 @@ def _scaled(weights: Array, axis: int, factor: Array) -> Array:
     )
 
 
-def _store(graph: ir.Graph, node: ir.Node, index: int, content: npt.NDArray[Any]) -> None:
+def store(graph: ir.Graph, node: ir.Node, index: int, content: npt.NDArray[Any]) -> None:
+    """Put `content`, as float32, in the place of constant input `index` of a layer."""
     value = node.inputs[index]
     assert value is not None, "a layer has constants"
     name = str(value.name)

@@ -71,6 +71,14 @@ CASES: Mapping[str, Case] = {
         ("prune:macs=0.5,criterion=taylor,steps=2,epochs=2,lr=0.002", "distill:epochs=10,lr=0.002"),
         "2x fewer MACs within 1.0 points",
     ),
+    "kws, uneven, min-max": Case(
+        "dscnn_kws, uneven",
+        ("quantize:estimator=minmax,bias_correction=false",),
+        "fails: channels up to 100x apart",
+    ),
+    "kws, uneven, equalized": Case(
+        "dscnn_kws, uneven", ("quantize:equalize=true",), ">= 90 % of that loss recovered"
+    ),
     "vww, int8": Case("mobilenetv1_025_vww", ("quantize",), "agreement >= 98 %, loss <= 2 of 124"),
     "vww, int4": Case(
         "mobilenetv1_025_vww", ("quantize:weights=int4,rounding=reconstruct",), "small loss"

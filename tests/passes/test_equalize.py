@@ -11,6 +11,7 @@ import pytest
 
 from edgecomp.calibration import CalibrationData
 from edgecomp.compress import compress
+from edgecomp.graph.values import constant_input
 from edgecomp.model import Model
 from edgecomp.passes.equalize import equalized
 from edgecomp.passes.quantize import Quantize
@@ -77,3 +78,15 @@ def test_what_does_not_commute_is_left_alone(make_model: Make, floats: Make) -> 
         before = model.graph.graph.initializers[name].const_value
         assert value.const_value is not None
         np.testing.assert_array_equal(value.const_value.numpy(), before.numpy())
+
+
+def test_a_channel_without_weights_does_not_grow(make_model: Make, floats: Make) -> None:
+    """All its bias: were only its weights looked at, it would be scaled up without limit."""
+    first = floats(4, 3, 1, 1)
+    first[1] *= 1e-12
+    text = """net (float[1,3,4,4] x) => (float[1,2,4,4] y) {
+        [a] a = Conv (x, w1, b1) [r] r = Relu (a) [y] y = Conv (r, w2) }"""
+    model = make_model(text, {"w1": first, "b1": np.ones(4, np.float32), "w2": floats(2, 4, 1, 1)})
+    bias = constant_input(equalized(model).graph.graph[0], 2)
+    assert bias is not None
+    assert np.abs(bias).max() < 10
