@@ -7,6 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgecomp import __version__
+from edgecomp.shared_arguments import (
+    add_artifact,
+    add_link,
+    add_model_options,
+    add_pass_options,
+    add_sample_limit,
+    add_state,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -42,12 +50,12 @@ def _demo_arguments(command: argparse.ArgumentParser) -> None:
 def _inspect_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help="a model or a .edge artifact")
     command.add_argument("--device", metavar="NAME", help="the device a model is meant for")
-    _add_model_options(command)
+    add_model_options(command)
 
 
 def _compress_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
-    _add_pass_options(command)
+    add_pass_options(command)
     command.add_argument(
         "--device", metavar="NAME", help="what the model is compressed for: its costs decide"
     )
@@ -58,7 +66,7 @@ def _compress_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--save-recipe", type=Path, metavar="R.toml", help="a recipe to write that repeats the run"
     )
-    _add_model_options(command)
+    add_model_options(command)
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT.onnx", help="file to write"
     )
@@ -66,11 +74,11 @@ def _compress_arguments(command: argparse.ArgumentParser) -> None:
 
 def _sensitivity_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
-    _add_pass_options(command)
+    add_pass_options(command)
     command.add_argument("--device", metavar="NAME", help="whose instructions are modelled")
     command.add_argument("--test", type=Path, metavar="T.npz", help="labelled samples: accuracy")
-    _add_sample_limit(command)
-    _add_model_options(command)
+    add_sample_limit(command)
+    add_model_options(command)
     command.add_argument(
         "-o",
         "--output",
@@ -88,8 +96,8 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one of `edgecomp devices`, or a profile of your own that ends in .toml",
     )
-    _add_pass_options(command)
-    _add_model_options(command)
+    add_pass_options(command)
+    add_model_options(command)
     command.add_argument(
         "--optimize",
         choices=("speed", "balanced", "size"),
@@ -116,24 +124,24 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _run_arguments(command: argparse.ArgumentParser) -> None:
-    _add_artifact(command)
+    add_artifact(command)
     command.add_argument("--input", type=Path, required=True, metavar="X.npz", help="samples")
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="Y.npz", help="file to write"
     )
-    _add_state(command)
-    _add_link(command)
+    add_state(command)
+    add_link(command)
 
 
 def _verify_arguments(command: argparse.ArgumentParser) -> None:
-    _add_artifact(command)
+    add_artifact(command)
     command.add_argument(
         "--against", type=Path, required=True, metavar="MODEL", help="what it should compute"
     )
     command.add_argument("--data", type=Path, required=True, metavar="X.npz", help="samples")
-    _add_state(command)
-    _add_sample_limit(command)
-    _add_model_options(command)
+    add_state(command)
+    add_sample_limit(command)
+    add_model_options(command)
 
 
 def _evaluate_arguments(command: argparse.ArgumentParser) -> None:
@@ -141,8 +149,8 @@ def _evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data", type=Path, required=True, metavar="T.npz", help="samples with `labels`"
     )
-    _add_sample_limit(command)
-    _add_model_options(command)
+    add_sample_limit(command)
+    add_model_options(command)
 
 
 def _bench_arguments(command: argparse.ArgumentParser) -> None:
@@ -171,8 +179,8 @@ def _bench_arguments(command: argparse.ArgumentParser) -> None:
         '-c "program {elf} verify reset exit"\', or '
         "'pyocd load -t stm32f446retx {elf}'",
     )
-    _add_link(command)
-    _add_model_options(command)
+    add_link(command)
+    add_model_options(command)
 
 
 def _package_arguments(command: argparse.ArgumentParser) -> None:
@@ -198,81 +206,6 @@ def _package_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--url", default="https://example.com", help="where it is published, where a kind asks"
-    )
-
-
-def _add_artifact(command: argparse.ArgumentParser) -> None:
-    command.add_argument("artifact", type=Path, metavar="OUT.edge", help="the artifact")
-
-
-def _add_state(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--state",
-        choices=("carry", "reset"),
-        default="reset",
-        help="of a streaming model: carried from sample to sample, or reset before each (default)",
-    )
-
-
-def _add_link(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--on",
-        metavar="LINK",
-        help="native:, unicorn:, qemu:, ssh://user@host:port, or of bench serial:/dev/ttyACM0; by "
-        "default what fits",
-    )
-
-
-def _add_sample_limit(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--samples", type=int, metavar="N", help="take at most N samples, evenly spread"
-    )
-
-
-def _add_pass_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-p",
-        "--pass",
-        dest="passes",
-        action="append",
-        default=[],
-        metavar="PASS",
-        help="a pass with its options, as in quantize:estimator=mse; may be repeated",
-    )
-    command.add_argument(
-        "--recipe", type=Path, metavar="R.toml", help="a file with more passes, which come first"
-    )
-    command.add_argument(
-        "--data", type=Path, metavar="D.npz", help="samples for passes that calibrate"
-    )
-    command.add_argument(
-        "--train",
-        type=Path,
-        metavar="T.npz",
-        help="samples to train and to measure accuracy on, with `labels`",
-    )
-
-
-def _add_model_options(command: argparse.ArgumentParser) -> None:
-    options = command.add_argument_group("of the model")
-    options.add_argument(
-        "--shape",
-        action="append",
-        default=[],
-        metavar="NAME=1,3,224,224",
-        help="static shape of an input; may be repeated",
-    )
-    options.add_argument(
-        "--bind",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="turn an input into a constant; may be repeated",
-    )
-    options.add_argument(
-        "--preprocess",
-        metavar="SPEC",
-        help="what makes inputs of uint8 recordings, as in scale=1/255,mean=0.5,layout=nchw",
     )
 
 

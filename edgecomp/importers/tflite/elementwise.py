@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from onnx import helper
 
 from edgecomp.importers.tflite import raw_integers
 from edgecomp.importers.tflite.context import Context
-from edgecomp.importers.tflite.schema import DTYPES
 from edgecomp.importers.tflite.values import Layout
 
 
@@ -182,26 +180,6 @@ def not_equal(context: Context) -> None:
     context.give(context.main("Not", equal), layout)
 
 
-def cast(context: Context) -> None:
-    """CAST, to the element type of the result: of the integers themselves, whatever their scale."""
-    source, result = context.tensor(0), context.output()
-    if context.values.quantized(source) is None and context.values.quantized(result) is None:
-        layout = layout_of(context)
-        read = context.read(0, layout)
-        context.give(context.main("Cast", read, to=_result_type(context)), layout)
-        return
-    integers = context.values.integers(source)
-    cast_to = context.main("Cast", integers, to=_result_type(context))
-    context.values.write_integers(result, cast_to)
-
-
-def _result_type(context: Context) -> int:
-    dtype = context.values.tensors[context.output()].dtype
-    if dtype not in DTYPES.values() or dtype in ("string", "resource", "variant", "int4"):
-        raise context.refusal(f"a result of type {dtype} is not known")
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-
 def quantize(context: Context) -> None:
     """QUANTIZE: the result's own scale makes the integers, from real numbers or other integers."""
     if raw_integers.quantizes_to_int32(context):
@@ -222,7 +200,7 @@ def dequantize(context: Context) -> None:
     layout = layout_of(context)
     value = context.read(0, layout)
     if context.values.builder.dtype(value) != np.float32:
-        context.give(context.main("Cast", value, to=_result_type(context)), layout)
+        context.give(context.main("Cast", value, to=raw_integers.result_type(context)), layout)
         return
     context.give(context.main("Identity", value), layout)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import tflite
+from onnx import helper
 
 from edgecomp.importers.tflite.context import ACTIVATIONS, Context
 from edgecomp.importers.tflite.integer_operands import (
@@ -15,6 +16,7 @@ from edgecomp.importers.tflite.integer_operands import (
     zero_point_of,
 )
 from edgecomp.importers.tflite.integers import Integers
+from edgecomp.importers.tflite.schema import DTYPES
 from edgecomp.lowering.fixed_point import quantize_value
 from edgecomp.lowering.multipliers import requantize_multiplier
 
@@ -152,3 +154,18 @@ def _activation_range(context: Context) -> tuple[int, int]:
     scale, bounds = float(scales.scale[0]), activation[1] or (0.0, math.inf)
     low = max(low, quantize_value(bounds[0], scale, 0))
     return low, high if math.isinf(bounds[1]) else min(high, quantize_value(bounds[1], scale, 0))
+
+
+def cast(context: Context) -> None:
+    """CAST, to the element type of the result: of the integers themselves, whatever their scale."""
+    source, result = context.tensor(0), context.output()
+    made = context.main("Cast", context.values.integers(source), to=result_type(context))
+    context.values.write_integers(result, made)
+
+
+def result_type(context: Context) -> int:
+    """ONNX's number for the element type of the first result."""
+    dtype = context.values.tensors[context.output()].dtype
+    if dtype not in DTYPES.values() or dtype in ("string", "resource", "variant", "int4"):
+        raise context.refusal(f"a result of type {dtype} is not known")
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
