@@ -20,7 +20,7 @@ from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.progress import SILENT, Progress
 from edgecomp.training_data import TrainingData
-from edgecomp_runtime.files import whole_file
+from edgecomp.written import write_whole
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,4 @@ def save_model(model: Model, path: Path) -> None:
         raise EdgecompError(Reason("models are written as ONNX", str(path), "name a .onnx file"))
     proto = ir.to_proto(model.graph)
     write_history(proto, model.history)
-    try:
-        with whole_file(path) as stream:
-            stream.write(proto.SerializeToString(deterministic=True))
-    except OSError as error:
-        raise EdgecompError(
-            Reason(f"the file cannot be written ({error.strerror})", str(path))
-        ) from error
+    write_whole(path, proto.SerializeToString(deterministic=True))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecomp.errors import EdgecompError, Reason
-from edgecomp_runtime.files import whole_file
+from edgecomp.written import write_whole
 
 PASSES_KEY = "passes"
 
@@ -55,9 +55,4 @@ def write_recipe(specs: Sequence[str], path: Path) -> None:
     Raises:
         EdgecompError: the file cannot be written.
     """
-    try:
-        with whole_file(path) as stream:
-            stream.write(recipe_text(specs).encode())
-    except OSError as error:
-        reason = f"the recipe cannot be written ({error.strerror})"
-        raise EdgecompError(Reason(reason, str(path))) from error
+    write_whole(path, recipe_text(specs).encode(), "recipe")

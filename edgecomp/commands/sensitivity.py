@@ -13,7 +13,7 @@ from edgecomp.errors import EdgecompError, Reason
 from edgecomp.passes.context import Context
 from edgecomp.progress import Progress
 from edgecomp.sensitivity import Known, Sensitivity, from_json, sensitivities, to_json
-from edgecomp_runtime.files import whole_file
+from edgecomp.written import write_whole
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def sensitivity_file(
     for key, each in sensitivities(model, passes, context, batch, samples or 64, known):
         found[key] = each
         if output is not None:
-            _write({**known, **found}, output)
+            write_whole(output, to_json({**known, **found}).encode())
     return Sensitivities(tuple(found.values()), output)
 
 
@@ -88,12 +88,3 @@ def _known(output: Path | None) -> Known:
     except ValueError as error:
         reason = "the file is there and holds no sensitivities"
         raise EdgecompError(Reason(reason, str(output), "name another, or remove it")) from error
-
-
-def _write(found: Known, output: Path) -> None:
-    try:
-        with whole_file(output) as stream:
-            stream.write(to_json(found).encode())
-    except OSError as error:
-        reason = f"the file cannot be written ({error.strerror})"
-        raise EdgecompError(Reason(reason, str(output))) from error

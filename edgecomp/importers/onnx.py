@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from edgecomp.errors import EdgecompError, raise_if_any
+from edgecomp.graph.quantizable import OWN_DOMAIN
 from edgecomp.graph.signature import input_specs, output_specs
 from edgecomp.history import read_history
 from edgecomp.importers.affine import fold_affine
@@ -24,7 +25,7 @@ from edgecomp.importers.inputs import fix_inputs
 from edgecomp.importers.names import file_names, name_new_nodes, name_nodes
 from edgecomp.importers.node_count import too_many_nodes
 from edgecomp.importers.onnx_file import read_proto
-from edgecomp.importers.opset import OPSET, OWN_DOMAIN, convert, opset_of, unknown_operators
+from edgecomp.importers.opset import OPSET, convert, opset_of, unknown_operators
 from edgecomp.importers.padding import fold_pads, make_pads_explicit
 from edgecomp.importers.qoperator import expand_qoperators
 from edgecomp.importers.quantized import normalise_quantization

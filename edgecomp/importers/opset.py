@@ -14,9 +14,6 @@ from edgecomp.importers.qoperator import RULES as QOPERATORS
 OPSET = 21
 """The first with 4-bit and 16-bit QuantizeLinear, and read by every onnxruntime since 1.18."""
 
-OWN_DOMAIN = "edgecomp"
-"""The domain of functions that say what standard operators cannot; they stay functions."""
-
 _UNCHANGED = frozenset({"GlobalMaxPool"})
 """Operators whose version after `OPSET` adds element types only and that the converter misses."""
 

@@ -20,7 +20,7 @@ from edgecomp.passes.kmeans import kmeans, places
 from edgecomp.passes.options import option
 from edgecomp.passes.prune_channels import refuse_quantized
 from edgecomp.passes.prune_weights import check_any, prunable
-from edgecomp.passes.training import need_torch
+from edgecomp.passes.training import trained
 from edgecomp.training.settings import Settings
 
 Array = npt.NDArray[np.float64]
@@ -61,7 +61,8 @@ class Cluster(Pass):
                 step()
         clustered = model.with_graph(clone)
         if self.epochs:
-            clustered = self._trained(clustered, context)
+            settings = Settings(loss=self.loss, epochs=self.epochs, lr=self.lr, seed=self.seed)
+            clustered = trained(clustered, settings, context, self.name)
         return model.with_graph(clustered.graph, str(self))
 
     def _cluster(self, model: ir.Model, value: ir.Value, axis: int) -> None:
@@ -95,13 +96,6 @@ class Cluster(Pass):
         if self.keep_zeros and (weights == 0.0).any():
             return _with_zero(weights, count)
         return kmeans(weights, count)
-
-    def _trained(self, model: Model, context: Context) -> Model:
-        need_torch(self.name)  # an extra, and so imported here
-        from edgecomp.training.train import train
-
-        settings = Settings(loss=self.loss, epochs=self.epochs, lr=self.lr, seed=self.seed)
-        return train(model, settings, context)
 
 
 def _with_zero(weights: Array, count: int) -> Array:

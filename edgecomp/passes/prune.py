@@ -28,7 +28,7 @@ from edgecomp.passes.prune_weights import (
     parse_pattern,
     prunable,
 )
-from edgecomp.passes.training import need_torch
+from edgecomp.passes.training import trained
 from edgecomp.training.settings import Settings
 
 
@@ -154,9 +154,6 @@ class Prune(Pass):
         return model.with_graph(apply_masks(model, kept))
 
     def _trained(self, model: Model, context: Context, last: bool) -> Model:
-        need_torch(self.name)  # an extra, and so imported here
-        from edgecomp.training.train import train
-
         grows = self.regrow and not last
         settings = Settings(
             loss=self.loss,
@@ -165,4 +162,4 @@ class Prune(Pass):
             keep_zeros="never" if grows or self.granularity == "channel" else "always",
             seed=self.seed,
         )
-        return train(model, settings, context)
+        return trained(model, settings, context, self.name)

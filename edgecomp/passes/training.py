@@ -41,11 +41,9 @@ class TrainingPass(Pass):
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model with the constants of the best epoch; see `Pass.apply`."""
-        need_torch(self.name)
-        from edgecomp.training.train import train
-
-        trained = train(model, self.settings(), context)
-        return trained.with_graph(trained.graph, str(self))
+        return model.with_graph(
+            trained(model, self.settings(), context, self.name).graph, str(self)
+        )
 
     def shared_settings(self) -> Settings:
         """The settings of the options above, the others at their defaults."""
@@ -64,6 +62,18 @@ class TrainingPass(Pass):
             seed=self.seed,
             threads=self.threads,
         )
+
+
+def trained(model: Model, settings: Settings, context: Context, name: str) -> Model:
+    """`model` trained, for the pass called `name`; see `training.train.train`.
+
+    Raises:
+        EdgecompError: PyTorch is not installed, or what `train` raises.
+    """
+    need_torch(name)  # an extra, and so imported here
+    from edgecomp.training.train import train
+
+    return train(model, settings, context)
 
 
 def need_torch(name: str) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from edgecomp.commands.compress import Compressed
-from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.palette import palette_of, weights_of
 from edgecomp.graph.qdq import quantized_source
 from edgecomp.graph.summary import summarize
@@ -19,7 +18,7 @@ from edgecomp.graph.values import constant_of
 from edgecomp.model import Model
 from edgecomp.passes.prune_weights import MATRIX_OPS
 from edgecomp.recipe import recipe_text
-from edgecomp_runtime.files import whole_file
+from edgecomp.written import write_whole
 
 BAR, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT, BINS = 300, 260, 40, 52
 """Pixels of the longest bar and of a histogram, and how many bins it has."""
@@ -65,12 +64,7 @@ def write_page(result: Compressed, before: Model, after: Model, path: Path) -> N
         histograms=list(_weights(after)),
         recipe=recipe_text([step.spec for step in result.steps[1:]]),
     )
-    try:
-        with whole_file(path) as stream:
-            stream.write(text.encode())
-    except OSError as error:
-        reason = f"the report cannot be written ({error.strerror})"
-        raise EdgecompError(Reason(reason, str(path))) from error
+    write_whole(path, text.encode(), "report")
 
 
 def _headline(result: Compressed) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import helper
 
-from edgecomp.importers.opset import OWN_DOMAIN
+from edgecomp.graph.quantizable import OWN_DOMAIN
 from edgecomp.importers.tflite.builder import Array, GraphBuilder
 from edgecomp.importers.tflite.context import Context
 from edgecomp.importers.tflite.file import Subgraph
