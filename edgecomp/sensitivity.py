@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgecomp.compress import statistics
+from edgecomp.compress import Statistics, statistics
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
@@ -53,7 +53,7 @@ class Sensitivity:
 
 
 Known = Mapping[str, Sensitivity]
-"""What was found before, by `key_of`."""
+"""What was found before, by `Reference.key`."""
 
 
 def layers_of(model: Model) -> list[str]:
@@ -61,16 +61,51 @@ def layers_of(model: Model) -> list[str]:
     return [str(n.name) for n in model.graph.graph if n.op_type in MATRIX_OPS and n.domain == ""]
 
 
-def key_of(model: Model, spec: str, node: str, context: Context, batch: Batch | None) -> str:
-    """What a result depends on, as a digest."""
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What all passes and layers are held against, found once.
+
+    Attributes:
+        model: the model as it is.
+        context: what passes may use.
+        batch: labelled samples, or None.
+        samples: outputs compared at most.
+        exact: the model's first output on them.
+        cost: what the model costs.
+        digest: of all of these, and of the files behind them.
+    """
+
+    model: Model
+    context: Context
+    batch: Batch | None
+    samples: int
+    exact: npt.NDArray[np.float64]
+    cost: Statistics
+    digest: str
+
+    def key(self, spec: str, node: str) -> str:
+        """What the result of a pass on a node depends on, as a digest."""
+        return hashlib.sha256("\0".join((self.digest, spec, node)).encode()).hexdigest()[:32]
+
+
+def _reference(model: Model, context: Context, batch: Batch | None, samples: int) -> Reference:
+    data = context.need_data("sensitivity")
     digest = hashlib.sha256(ir.to_proto(model.graph).SerializeToString(deterministic=True))
-    for part in (spec, node, context.device.name if context.device else ""):
-        digest.update(part.encode() + b"\0")
-    if context.data is not None:
-        digest.update(context.data.path.read_bytes())
+    digest.update(f"{context.device.name if context.device else ''}\0{samples}".encode())
+    for source in (context.data, None if context.train is None else context.train.samples):
+        digest.update(b"" if source is None else source.path.read_bytes())
     if batch is not None:
-        digest.update(np.asarray(batch.labels).tobytes())
-    return digest.hexdigest()[:32]
+        for array in (*batch.inputs.values(), np.asarray(batch.labels)):
+            digest.update(array.tobytes())
+    return Reference(
+        model,
+        context,
+        batch,
+        samples,
+        first_outputs(model, data, samples),
+        statistics(model, context.device),
+        digest.hexdigest(),
+    )
 
 
 def sensitivities(
@@ -99,17 +134,16 @@ def sensitivities(
     """
     spared = {str(each): _spared(each) for each in passes}
     names = layers_of(model)
-    data = context.need_data("sensitivity")
-    exact = first_outputs(model, data, samples)
+    reference = _reference(model, context, batch, samples)
     with context.progress.task("sensitivity", total=len(names) * len(passes)) as step:
         for each in passes:
             for name in names:
-                key = key_of(model, str(each), name, context, batch)
+                key = reference.key(str(each), name)
                 found = known.get(key)
                 if found is None:
                     others = tuple(glob.escape(other) for other in names if other != name)
                     alone: Any = replace(each, **{spared[str(each)]: others})
-                    found = _one(model, alone, each, name, context, batch, exact, samples)
+                    found = _one(reference, alone, str(each), name)
                 yield key, found
                 step()
 
@@ -122,22 +156,15 @@ def _spared(each: Pass) -> str:
     raise EdgecompError(Reason(reason, each.name, "choose quantize, prune, cluster or lowrank"))
 
 
-def _one(
-    model: Model,
-    alone: Pass,
-    each: Pass,
-    name: str,
-    context: Context,
-    batch: Batch | None,
-    exact: npt.NDArray[np.float64],
-    samples: int,
-) -> Sensitivity:
+def _one(reference: Reference, alone: Pass, spec: str, name: str) -> Sensitivity:
+    """`alone` is the pass of `spec` with all nodes but `name` spared."""
+    context, exact, before = reference.context, reference.exact, reference.cost
     try:
-        small = alone.apply(model, context)
+        small = alone.apply(reference.model, context)
     except EdgecompError as error:
-        return Sensitivity(name, str(each), refused="; ".join(map(str, error.reasons)))
-    before, after = (statistics(m, context.device) for m in (model, small))
-    got = first_outputs(small, context.need_data(each.name), samples)
+        return Sensitivity(name, spec, refused="; ".join(map(str, error.reasons)))
+    after = statistics(small, context.device)
+    got = first_outputs(small, context.need_data(alone.name), reference.samples)
     noise = float(np.square(got - exact).sum())
     ratio = float(np.square(exact).sum()) / noise if noise > 0.0 else None
     instructions = (
@@ -147,9 +174,9 @@ def _one(
     )
     return Sensitivity(
         name,
-        str(each),
+        spec,
         None if ratio is None else 10 * float(np.log10(max(ratio, 1e-30))),
-        None if batch is None else accuracy(small, batch),
+        None if reference.batch is None else accuracy(small, reference.batch),
         before.bytes - after.bytes,
         before.macs - after.macs,
         instructions,

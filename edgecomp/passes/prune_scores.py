@@ -43,6 +43,11 @@ class Layer:
         return (self.node if activation is None else activation).outputs[0]
 
     @property
+    def value_axis(self) -> int:
+        """Where the channels are in what it makes."""
+        return 1 if self.node.op_type in ("Conv", "ConvTranspose") else -1
+
+    @property
     def filters(self) -> Scores:
         """Its weights, [channels, everything else]."""
         weights = constant_input(self.node, 1)
@@ -142,7 +147,7 @@ def _activations(reduce: Callable[[Scores], Scores]) -> Criterion:
 
 def _moments(values: npt.NDArray[np.float32], layer: Layer) -> Scores:
     """[4, channels]: mean |a|, mean a, mean a^2, share that is not 0."""
-    axis = 1 if layer.node.op_type in ("Conv", "ConvTranspose") else values.ndim - 1
+    axis = layer.value_axis
     rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float64)
     return np.stack([np.abs(rows).mean(1), rows.mean(1), (rows**2).mean(1), (rows != 0).mean(1)])
 
@@ -158,10 +163,7 @@ def _gradients(kind: str) -> Criterion:
         batch = train.load(model.inputs)
         spread = np.linspace(0, len(batch) - 1, min(asked.samples, len(batch)))
         batch = batch.take(spread.astype(np.int64))
-        axes = {
-            str(layer.value.name): 1 if layer.node.op_type in ("Conv", "ConvTranspose") else -1
-            for layer in layers
-        }
+        axes = {str(layer.value.name): layer.value_axis for layer in layers}
         labelled = batch.labels is not None
         found = gradients.channel_gradients(model, batch, axes, "labels" if labelled else "outputs")
         reduce = gradients.taylor if kind == "taylor" else gradients.fisher

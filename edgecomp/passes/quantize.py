@@ -25,7 +25,7 @@ from edgecomp.passes.quantize_mixed import judge_of, mixed
 from edgecomp.passes.quantize_observe import Observations, observe
 from edgecomp.passes.quantize_palettes import Indices, restore_palettes, without_palettes
 from edgecomp.passes.quantize_plan import Plan, make_plan
-from edgecomp.passes.quantize_reconstruct import reconstructed
+from edgecomp.passes.quantize_reconstruct import layer_inputs, reconstructed
 from edgecomp.passes.quantize_rewrite import write_quantization
 from edgecomp.passes.quantize_weights import (
     INT4_LIMIT,
@@ -81,20 +81,21 @@ class Quantize(Pass):
         def write(weights: Mapping[str, QuantizedWeights]) -> Model:
             return _written(model, plan, parameters, weights, indices)
 
-        def rounded(limit: int) -> dict[str, QuantizedWeights]:
-            plain = self._weights(model.graph.graph, plan, parameters, seen, limit)
-            if self.rounding == "nearest":
-                return plain
+        kinds = tuple(LIMITS) if self.weights == "mixed" else (self.weights,)
+        rounded = [
+            self._weights(model.graph.graph, plan, parameters, seen, LIMITS[kind]) for kind in kinds
+        ]
+        if self.rounding == "reconstruct":
             # What layers read with int8 weights: near to what they read when all are reconstructed.
             near = self._weights(model.graph.graph, plan, parameters, seen, LIMITS["int8"])
-            return reconstructed(model, write(near), plain, data, self.samples, context.progress)
-
+            near_model, progress = write(near), context.progress
+            inputs = layer_inputs(model, near_model, near, data, self.samples, progress)
+            rounded = [reconstructed(model, plain, inputs, progress) for plain in rounded]
+        weights = rounded[0]
         if self.weights == "mixed":
+            eight, four = rounded
             judge = judge_of(model, data, context)
-            both = rounded(LIMITS["int8"]), rounded(LIMITS["int4"])
-            weights = mixed(*both, write, judge, self.max_drop, context.progress)
-        else:
-            weights = rounded(LIMITS[self.weights])
+            weights = mixed(eight, four, write, judge, self.max_drop, context.progress)
         return model.with_graph(write(weights).graph, str(self))
 
     def _parameters(self, plan: Plan, seen: Observations) -> dict[str, Affine]:

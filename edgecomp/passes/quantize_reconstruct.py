@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,28 +24,44 @@ from edgecomp.passes.rounding import best_scales, reconstruct
 from edgecomp.progress import Progress
 
 
-def reconstructed(
+def layer_inputs(
     model: Model,
     quantized: Model,
-    plain: Mapping[str, QuantizedWeights],
+    layers: Iterable[str],
     data: CalibrationData,
     samples: int,
+    progress: Progress,
+) -> dict[str, Gram]:
+    """What each of the `layers` reads, in the float model and in the quantized one.
+
+    Args:
+        model: the float model.
+        quantized: the same with integers.
+        layers: names of nodes with weights.
+        data: the samples.
+        samples: how many at most.
+        progress: who is told how far it is.
+    """
+    reads = {str(n.name): str(n.inputs[0].name) for n in quantized.graph.graph if n.inputs[0]}
+    sources = {name: reads[name] for name in layers}
+    return grams(model, quantized, sources, data, samples, progress)
+
+
+def reconstructed(
+    model: Model,
+    plain: Mapping[str, QuantizedWeights],
+    seen: Mapping[str, Gram],
     progress: Progress,
 ) -> dict[str, QuantizedWeights]:
     """Better integers for the weights in `plain`.
 
     Args:
         model: the float model.
-        quantized: the same with the integers of `plain`.
         plain: weights rounded to the nearest, by name of the node.
-        data: the samples.
-        samples: how many at most.
+        seen: of `layer_inputs`.
         progress: who is told how far it is.
     """
     nodes = {str(node.name): node for node in model.graph.graph}
-    reads = {str(n.name): str(n.inputs[0].name) for n in quantized.graph.graph if n.inputs[0]}
-    sources = {name: reads[name] for name in plain}
-    seen = grams(model, quantized, sources, data, samples, progress)
     found = {}
     with progress.task("round weights", total=len(plain)) as step:
         for name, before in plain.items():
