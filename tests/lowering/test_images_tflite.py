@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering import multipliers
@@ -17,34 +16,21 @@ from edgecomp.lowering.kernels import indexing, movement
 from edgecomp.lowering.kernels.conv import Rescale
 from edgecomp.lowering.kernels.resize import Interpolation, bilinear
 from edgecomp.lowering.kernels.transpose_conv import TransposeConvShape, conv2d_transpose
-
-# Operators compiled together; a failure is not shrunk: that would compile for minutes.
-BATCH = 12
-compiled = settings(
-    max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+from tests.lowering_batches import (
+    Grid,
+    Image,
+    batches,
+    compiled,
+    extents,
+    grids,
+    images,
+    int8,
+    seeds,
 )
-Grid = tuple[float, int]
-Array = npt.NDArray[Any]
-Image = tuple[int, int, int, int]
-
-scales = st.floats(-3.5, -0.01).map(lambda exponent: float(np.float32(10**exponent)))
-grids = st.tuples(scales, st.integers(-128, 127))
-seeds = st.integers(0, 2**32 - 1)
-extents = st.integers(1, 9)
-images = st.tuples(st.integers(1, 2), extents, extents, extents)
-
-
-def _batches(*strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    return st.lists(st.tuples(*strategies), min_size=BATCH, max_size=BATCH)
-
-
-def _int8(seed: int, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
-    generator = np.random.default_rng(seed)
-    return tuple(generator.integers(-128, 128, shape).astype(np.int8) for shape in shapes)
 
 
 @compiled
-@given(_batches(images, extents, extents, st.sampled_from(["", "corners", "half"]), grids, seeds))
+@given(batches(images, extents, extents, st.sampled_from(["", "corners", "half"]), grids, seeds))
 def test_resize_bilinear(
     expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -56,7 +42,7 @@ def test_resize_bilinear(
         columns = Interpolation(shape[2], out[1], *flags)
         op = _resize_op(tflite_op, "RESIZE_BILINEAR", shape, out, grid, mode)
         func = bilinear(shape, rows, columns)
-        trials.append(trial(func, "elementwise", op, _int8(seed, shape)))
+        trials.append(trial(func, "elementwise", op, int8(seed, shape)))
     expect_tflite(trials)
 
 
@@ -90,7 +76,7 @@ NEAREST = {
 def test_resize_nearest(
     tflite_op: Any, shape: Image, height: int, width: int, mode: str, grid: Grid, seed: int
 ) -> None:
-    (x,) = _int8(seed, shape)
+    (x,) = int8(seed, shape)
     want = _resize_op(tflite_op, "RESIZE_NEAREST_NEIGHBOR", shape, (height, width), grid, mode)
     places = [
         np.clip(nearest_places(n, out, None, *NEAREST[mode]), 0, n - 1)
@@ -125,7 +111,7 @@ def test_regular_indices_are_a_walk(indices: list[int]) -> None:
 
 
 @compiled
-@given(_batches(images, st.lists(st.integers(0, 3), min_size=8, max_size=8), grids, seeds))
+@given(batches(images, st.lists(st.integers(0, 3), min_size=8, max_size=8), grids, seeds))
 def test_pad(expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[Any, ...]]) -> None:
     single_op, operand = tflite_op
     trials = []
@@ -145,12 +131,12 @@ def test_pad(expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[A
             "PadV2Options",
         )
         func = movement.pad(shape, "int8", before, after, int(value[0]))
-        trials.append(trial(func, "movement", op, _int8(seed, shape)))
+        trials.append(trial(func, "movement", op, int8(seed, shape)))
     expect_tflite(trials)
 
 
 @compiled
-@given(_batches(images, st.integers(1, 3), grids, seeds))
+@given(batches(images, st.integers(1, 3), grids, seeds))
 def test_blocks(
     expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -175,7 +161,7 @@ def test_blocks(
                 if name == "DEPTH_TO_SPACE"
                 else indexing.space_to_depth(shape, "int8", block)
             )
-            trials.append(trial(func, "movement", op, _int8(seed, shape)))
+            trials.append(trial(func, "movement", op, int8(seed, shape)))
     expect_tflite(trials)
 
 
@@ -233,12 +219,12 @@ def _transpose_conv_trial(
         np.array([factor.shift for factor in factors], np.int8),
     )
     func = conv2d_transpose(shape, source[1], rescale)
-    return trial(func, "conv_transpose", op, _int8(seed, image), constants)
+    return trial(func, "conv_transpose", op, int8(seed, image), constants)
 
 
 @compiled
 @given(
-    _batches(
+    batches(
         images,
         st.integers(1, 5),
         st.tuples(st.integers(1, 5), st.integers(1, 5)),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecomp.lowering import multipliers
@@ -16,32 +15,17 @@ from edgecomp.lowering.kernels import comparison
 from edgecomp.lowering.kernels.common import broadcast_shape
 from edgecomp.lowering.kernels.elementwise import BinaryScales
 from edgecomp.lowering.kernels.matmul import batch_matmul
-
-# Operators compiled together; a failure is not shrunk: that would compile for minutes.
-BATCH = 12
-compiled = settings(
-    max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+from tests.lowering_batches import (
+    Grid,
+    batches,
+    compiled,
+    extents,
+    grids,
+    int8,
+    seeds,
 )
-Grid = tuple[float, int]
-Array = npt.NDArray[Any]
-Image = tuple[int, int, int, int]
-
-scales = st.floats(-3.5, -0.01).map(lambda exponent: float(np.float32(10**exponent)))
-grids = st.tuples(scales, st.integers(-128, 127))
-seeds = st.integers(0, 2**32 - 1)
-extents = st.integers(1, 9)
-images = st.tuples(st.integers(1, 2), extents, extents, extents)
 
 NONE = Multiplier(0, 0)
-
-
-def _batches(*strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    return st.lists(st.tuples(*strategies), min_size=BATCH, max_size=BATCH)
-
-
-def _int8(seed: int, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
-    generator = np.random.default_rng(seed)
-    return tuple(generator.integers(-128, 128, shape).astype(np.int8) for shape in shapes)
 
 
 # (shape of a, shape of b), each broadcast to the other
@@ -116,13 +100,13 @@ def _pair_trial(
         PAIRS.get(name, ""),
     )
     return trial(
-        _pair_kernel(name, shapes, grids_in, result), "elementwise", op, _int8(seed, *shapes)
+        _pair_kernel(name, shapes, grids_in, result), "elementwise", op, int8(seed, *shapes)
     )
 
 
 @pytest.mark.parametrize("name", [*PAIRS, *RELATIONS])
 @compiled
-@given(_batches(pairs_of_shapes, st.tuples(grids, grids), grids, seeds))
+@given(batches(pairs_of_shapes, st.tuples(grids, grids), grids, seeds))
 def test_pair(
     expect_tflite: Any, trial: Any, tflite_op: Any, name: str, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -130,7 +114,7 @@ def test_pair(
 
 
 @compiled
-@given(_batches(pairs_of_shapes, st.tuples(grids, grids), grids, seeds))
+@given(batches(pairs_of_shapes, st.tuples(grids, grids), grids, seeds))
 def test_div(compile_kernels: Any, tflite_op: Any, batch: list[tuple[Any, ...]]) -> None:
     """TFLite 2.14 divides uint8 only, by the definition that TFLM has for int8.
 
@@ -143,7 +127,7 @@ def test_div(compile_kernels: Any, tflite_op: Any, batch: list[tuple[Any, ...]])
         zero_points = (grids_in[0][1], grids_in[1][1])
         constants = BinaryScales(zero_points, (NONE, NONE), factor, result[1], -128, 127)
         funcs.append((comparison.divide(*shapes, constants), "elementwise"))
-        x, y = _int8(seed, *shapes)
+        x, y = int8(seed, *shapes)
         # TFLite refuses a division by zero
         y = np.where(y == zero_points[1], -zero_points[1] // 2 - 1, y).astype(np.int8)
         op = single_op(
@@ -170,7 +154,7 @@ def test_div(compile_kernels: Any, tflite_op: Any, batch: list[tuple[Any, ...]])
 
 @compiled
 @given(
-    _batches(
+    batches(
         st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2)), max_size=2),
         extents,
         extents,
@@ -201,7 +185,7 @@ def test_batch_matmul(
         none = Multiplier(0, 0)
         scales = BinaryScales((left[1], right[1]), (none, none), factor, result[1], -128, 127)
         func = batch_matmul(a, b, scales)
-        x, y = _int8(seed, a, stored)
+        x, y = int8(seed, a, stored)
         trials.append((trial(func, "matmul", op, (x, y)), y.swapaxes(-1, -2) if adjoint else y))
     kernels = compile_kernels([(one.func, one.schedule_as) for one, _ in trials])
     for kernel, (one, y) in zip(kernels, trials, strict=True):

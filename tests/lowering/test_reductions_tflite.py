@@ -5,40 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecomp.lowering import multipliers
 from edgecomp.lowering.fixed_point import multiply
 from edgecomp.lowering.kernels import reduction
 from edgecomp.lowering.kernels.softmax import log_softmax
-
-# Operators compiled together; a failure is not shrunk: that would compile for minutes.
-BATCH = 12
-compiled = settings(
-    max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+from tests.lowering_batches import (
+    Grid,
+    batches,
+    compiled,
+    grids,
+    images,
+    int8,
+    seeds,
 )
-Grid = tuple[float, int]
-Array = npt.NDArray[Any]
-Image = tuple[int, int, int, int]
-
-scales = st.floats(-3.5, -0.01).map(lambda exponent: float(np.float32(10**exponent)))
-grids = st.tuples(scales, st.integers(-128, 127))
-seeds = st.integers(0, 2**32 - 1)
-extents = st.integers(1, 9)
-images = st.tuples(st.integers(1, 2), extents, extents, extents)
-
-
-def _batches(*strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    return st.lists(st.tuples(*strategies), min_size=BATCH, max_size=BATCH)
-
-
-def _int8(seed: int, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
-    generator = np.random.default_rng(seed)
-    return tuple(generator.integers(-128, 128, shape).astype(np.int8) for shape in shapes)
-
 
 reductions = st.tuples(
     st.lists(st.integers(1, 7), min_size=1, max_size=4), st.sets(st.integers(0, 3), min_size=1)
@@ -66,7 +49,7 @@ def _reduce_op(
 
 
 @compiled
-@given(_batches(reductions, grids, st.floats(0.05, 10.0), st.integers(-128, 127), seeds))
+@given(batches(reductions, grids, st.floats(0.05, 10.0), st.integers(-128, 127), seeds))
 def test_mean(expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[Any, ...]]) -> None:
     trials = []
     for (shape, axes), source, finer, zero_point, seed in batch:
@@ -75,12 +58,12 @@ def test_mean(expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[
         factor = multipliers.mean_multiplier(source[0], result[0], count)
         func = reduction.total(shape, axes, source[1], factor, result[1])
         op = _reduce_op(tflite_op, "MEAN", shape, axes, source, result)
-        trials.append(trial(func, "reduce", op, _int8(seed, shape)))
+        trials.append(trial(func, "reduce", op, int8(seed, shape)))
     expect_tflite(trials)
 
 
 @compiled
-@given(_batches(reductions, grids, st.floats(0.05, 10.0), st.integers(-128, 127), seeds))
+@given(batches(reductions, grids, st.floats(0.05, 10.0), st.integers(-128, 127), seeds))
 def test_sum(compile_kernels: Any, batch: list[tuple[Any, ...]]) -> None:
     """TFLM's sum: TFLite 2.14's is wrong for negative sums and wraps where it should saturate."""
     funcs, expected = [], []
@@ -89,7 +72,7 @@ def test_sum(compile_kernels: Any, batch: list[tuple[Any, ...]]) -> None:
         factor = multipliers.mean_multiplier(source[0], result, 1)
         assert factor == multipliers.requantize_multiplier(source[0], result)
         funcs.append((reduction.total(shape, axes, source[1], factor, zero_point), "reduce"))
-        (x,) = _int8(seed, shape)
+        (x,) = int8(seed, shape)
         total = (x.astype(np.int64) - source[1]).sum(axis=axes, keepdims=True)
         expected.append((x, np.clip(multiply(total, factor) + zero_point, -128, 127)))
     for kernel, (x, want) in zip(compile_kernels(funcs), expected, strict=True):
@@ -98,7 +81,7 @@ def test_sum(compile_kernels: Any, batch: list[tuple[Any, ...]]) -> None:
 
 @pytest.mark.parametrize("name", ["REDUCE_MAX", "REDUCE_MIN"])
 @compiled
-@given(_batches(reductions, grids, seeds))
+@given(batches(reductions, grids, seeds))
 def test_extreme_over_axes(
     expect_tflite: Any, trial: Any, tflite_op: Any, name: str, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -107,7 +90,7 @@ def test_extreme_over_axes(
             reduction.extreme_over(shape, axes, name == "REDUCE_MAX"),
             "reduce",
             _reduce_op(tflite_op, name, shape, axes, grid, grid),
-            _int8(seed, shape),
+            int8(seed, shape),
         )
         for (shape, axes), grid, seed in batch
     ]
@@ -116,7 +99,7 @@ def test_extreme_over_axes(
 
 @pytest.mark.parametrize("name", ["ARG_MAX", "ARG_MIN"])
 @compiled
-@given(_batches(images, st.integers(0, 3), grids, seeds))
+@given(batches(images, st.integers(0, 3), grids, seeds))
 def test_index_of_extreme(
     expect_tflite: Any, trial: Any, tflite_op: Any, name: str, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -135,12 +118,12 @@ def test_index_of_extreme(
             "ArgMaxOptions" if name == "ARG_MAX" else "ArgMinOptions",
             {"OutputType": 4},
         )
-        trials.append(trial(func, "reduce_extern", op, _int8(seed, (outer, shape[axis], inner))))
+        trials.append(trial(func, "reduce_extern", op, int8(seed, (outer, shape[axis], inner))))
     expect_tflite(trials)
 
 
 @compiled
-@given(_batches(st.integers(1, 5), st.integers(1, 300), grids, seeds))
+@given(batches(st.integers(1, 5), st.integers(1, 300), grids, seeds))
 def test_log_softmax(
     expect_tflite: Any, trial: Any, tflite_op: Any, batch: list[tuple[Any, ...]]
 ) -> None:
@@ -153,5 +136,5 @@ def test_log_softmax(
             operand((rows, depth), (16 / 256,), 127),
         )
         func = log_softmax(rows, depth, source[0])
-        trials.append(trial(func, "softmax", op, _int8(seed, (rows, depth))))
+        trials.append(trial(func, "softmax", op, int8(seed, (rows, depth))))
     expect_tflite(trials)
