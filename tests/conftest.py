@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,14 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
+import onnx.parser
 import pytest
 import tflite
 from hypothesis import settings
+from onnx import numpy_helper
+
+from edgecomp.importers.onnx import normalise
+from edgecomp.model import Model
 
 # Each run draws other examples on a developer's machine; CI's are the same every time.
 settings.register_profile("ci", derandomize=True)
@@ -49,6 +54,29 @@ def shared() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(SHARED_ABSENT, pytrace=False)
     pytest.skip(SHARED_ABSENT)
+
+
+@pytest.fixture
+def make_model() -> Callable[[str, Mapping[str, Array]], Model]:
+    """Imports a graph given as text, `net (float[4] x) => (float[4] y) {...}`, and constants."""
+
+    def make(text: str, constants: Mapping[str, Array]) -> Model:
+        header = '<ir_version: 10, opset_import: ["" : 21]>'
+        proto = onnx.parser.parse_model(header + text)
+        proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
+        return normalise(proto, {}, {}, "net")
+
+    return make
+
+
+@pytest.fixture
+def floats(rng: np.random.Generator) -> Callable[..., Array]:
+    """Normally distributed float32 of a shape; a folder's `rng` is what they are drawn from."""
+
+    def make(*shape: int, scale: float = 1.0) -> Array:
+        return (rng.normal(size=shape) * scale).astype(np.float32)
+
+    return make
 
 
 @pytest.hookimpl(trylast=True)

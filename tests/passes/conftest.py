@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx.parser
 import pytest
-from onnx import numpy_helper
 
 from edgecomp.calibration import CalibrationData
-from edgecomp.importers.onnx import normalise
 from edgecomp.model import Model
 from edgecomp.training_data import Batch, TrainingData
 
 Array = npt.NDArray[Any]
-
-
-@pytest.fixture
-def make_model() -> Callable[[str, Mapping[str, Array]], Model]:
-    """Imports a graph given as text, `net (float[4] x) => (float[4] y) {...}`, and constants."""
-
-    def make(text: str, constants: Mapping[str, Array]) -> Model:
-        header = '<ir_version: 10, opset_import: ["" : 21]>'
-        proto = onnx.parser.parse_model(header + text)
-        proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
-        return normalise(proto, {}, {}, "net")
-
-    return make
 
 
 @pytest.fixture
@@ -49,16 +33,6 @@ def make_data(tmp_path: Path) -> Callable[..., CalibrationData]:
 def rng() -> np.random.Generator:
     """A seeded source of numbers."""
     return np.random.default_rng(7)
-
-
-@pytest.fixture
-def floats(rng: np.random.Generator) -> Callable[..., Array]:
-    """Normally distributed float32 of a shape."""
-
-    def make(*shape: int, scale: float = 1.0) -> Array:
-        return (rng.normal(size=shape) * scale).astype(np.float32)
-
-    return make
 
 
 @pytest.fixture

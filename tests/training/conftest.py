@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx.parser
 import pytest
-from onnx import numpy_helper
 
-from edgecomp.importers.onnx import normalise
 from edgecomp.model import Model
 from edgecomp.training_data import Batch
 
 Array = npt.NDArray[Any]
-HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
-
-
-@pytest.fixture
-def make_model() -> Callable[..., Model]:
-    """Imports a graph given as text and constants."""
-
-    def make(text: str, constants: Mapping[str, Array]) -> Model:
-        proto = onnx.parser.parse_model(HEADER + text)
-        proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
-        return normalise(proto, {}, {}, "net")
-
-    return make
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A seeded source of numbers."""
     return np.random.default_rng(11)
-
-
-@pytest.fixture
-def floats(rng: np.random.Generator) -> Callable[..., Array]:
-    """Normally distributed float32 of a shape."""
-
-    def make(*shape: int, scale: float = 1.0) -> Array:
-        return (rng.normal(size=shape) * scale).astype(np.float32)
-
-    return make
 
 
 @pytest.fixture
