@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from edgecomp.importers.tflite.integer_operands import (
     zero_point_of,
 )
 from edgecomp.importers.tflite.integers import Integers
-from edgecomp.importers.tflite.own_function import OwnFunction, described, inner_context
+from edgecomp.importers.tflite.svdf_node import call_svdf, svdf_function
 from edgecomp.importers.tflite.svdf_operands import (
     BIAS,
     FEATURES,
@@ -27,12 +28,7 @@ from edgecomp.importers.tflite.svdf_operands import (
 )
 from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
 
-INTEGER_SVDF = OwnFunction(
-    "IntegerSvdf",
-    ("source", "state"),
-    ("shape", "features", "offsets", "time", "bias"),
-    ("result", "next_state"),
-)
+INTEGER_SVDF = svdf_function("IntegerSvdf", ("shape", "features", "offsets", "time", "bias"))
 """Its constants are those of `ec_svdf_s8` in lowering/csrc/edgecomp_svdf.h."""
 
 
@@ -55,24 +51,19 @@ def svdf_integer(context: Context, sizes: SvdfSizes) -> None:
         "offsets": (-zero_point_of(context, 0) * weights.sum(axis=1, dtype=np.int32)),
         "time": context.constant(TIME),
     }
-    if context.has(BIAS):
-        given["bias"] = context.constant(BIAS)
-    results = {
-        "result": ((sizes.batch, sizes.units), "int8"),
-        "next_state": ((sizes.batch, sizes.filters * sizes.memory), "int16"),
-    }
-    known = {"source": (context.shape(0), "int8"), "state": (context.shape(STATE), "int16")}
-    inner = inner_context(context, {**known, **described(given)})
-    _body(inner, sizes, (to_state, to_result))
     operands = [context.values.integers(context.tensor(place)) for place in (0, STATE)]
-    nodes = inner.values.builder.function_nodes()
-    made = INTEGER_SVDF.call(context, operands, given, results, nodes)
-    for place, value in enumerate(made):
-        context.values.write_integers(context.output(place), value)
+    scales = (to_state, to_result)
+
+    def body(inner: Context) -> Sequence[str]:
+        return _body(inner, sizes, scales)
+
+    call_svdf(context, INTEGER_SVDF, sizes, given, ("int8", "int16"), operands, body)
 
 
-def _body(context: Context, sizes: SvdfSizes, scales: tuple[Multiplier, Multiplier]) -> None:
-    """The function in ONNX's operators; it makes `result` and `next_state`."""
+def _body(
+    context: Context, sizes: SvdfSizes, scales: tuple[Multiplier, Multiplier]
+) -> Sequence[str]:
+    """The function in ONNX's operators; the result and the next state."""
     emit = context.emit
 
     def read(name: str) -> Integers:
@@ -95,6 +86,4 @@ def _body(context: Context, sizes: SvdfSizes, scales: tuple[Multiplier, Multipli
     if context.has(BIAS):
         total = total + read("bias")
     result = total.scaled(scales[1]) + output_zero_point(context)
-    made = (result.clipped(*INT8).cast("int8").value, kept.value)
-    for name, value in zip(INTEGER_SVDF.outputs, made, strict=True):
-        context.values.builder.node("Identity", [value], name, [name], {})
+    return result.clipped(*INT8).cast("int8").value, kept.value
