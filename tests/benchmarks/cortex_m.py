@@ -1,6 +1,6 @@
 """Instructions, RAM and flash of the reference models on every Cortex-M, beside TFLM's.
 
-    python -m tests.benchmarks.cortex_m [--models FOLDER] [--core NAME ...] [--update]
+    python -m tests.benchmarks.cortex_m [--models FOLDER] [--core NAME ...] [--update] [--readme]
 
 Every program runs on golden inputs first, and its outputs must be the golden ones. `--update` also
 measures the networks of `cortex_m_networks` and puts all into `results/cortex_m.json`, which
@@ -135,6 +135,39 @@ def bytes_table(rows: Rows) -> str:
     return _table(headings, lines)
 
 
+README_CORES = ("M4", "M55")
+"""Those with a line to reach; the README has a table of them, and a short one of the others."""
+
+
+def readme_tables(rows: Rows) -> str:
+    """The two tables of the README."""
+    lines = []
+    for core in README_CORES:
+        for model in MODELS:
+            fast, row = rows[model, core, "speed"], rows[model, core, "balanced"]
+            tflm, arena = TFLM[model, core]
+            most = MOST_INSTRUCTIONS[model, core], MOST_RAM[model], MOST_BEYOND[model]
+            numbers = (fast.instructions, most[0], row.instructions, tflm)
+            sizes = (row.ram, most[1], arena, row.beyond, most[2])
+            ratio = f"{tflm / fast.instructions:.2f}x"
+            cells = [*(f"{n:,}" for n in numbers), ratio, *(f"{n:,}" for n in sizes)]
+            lines.append([model, core, *cells])
+    headings = (
+        *("model", "core", "instructions, speed", "line", "balanced", "TFLM + CMSIS-NN", "fewer"),
+        *("RAM", "line", "TFLM's arena", "tables + code", "line"),
+    )
+    others = [core for core in DEVICES if core not in README_CORES]
+    short = [
+        [
+            model,
+            *(f"{rows[model, core, 'balanced'].instructions:,}" for core in others),
+            f"{rows[model, 'M4', 'balanced'].weights:,}",
+        ]
+        for model in MODELS
+    ]
+    return f"{_table(headings, lines)}\n\n{_table(('model', *others, 'weights, bytes'), short)}"
+
+
 def read_results() -> list[Row]:
     """The committed rows, of reference models and of networks."""
     if not RESULTS.exists():
@@ -162,7 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--core", nargs="+", default=list(DEVICES), choices=list(DEVICES))
     parser.add_argument("--model", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--update", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--readme", action="store_true", help=f"print {RESULTS.name} as there")
     options = parser.parse_args(arguments)
+    if options.readme:
+        known = {(row.model, row.core, row.optimize): row for row in read_results()}
+        print(readme_tables(known))
+        return 0
     subjects = [reference(name, options.models) for name in options.model]
     if options.update:
         subjects += [generated(name) for name in NETWORKS]

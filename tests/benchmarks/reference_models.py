@@ -52,10 +52,9 @@ def _row(model: Model, data: Data, device: str, samples: int, folder: Path) -> l
     cost = f"{1e3 * measured['latency_s']['p50']:.2f} ms"
     if measured["instructions"] is not None:
         cost = f"{measured['instructions']:,} instructions"
-    quality = _quality(data, outputs, count)
     return [
-        f"{device} ({count})",
-        quality,
+        device,
+        f"{_quality(data, outputs, count)} of {count}",
         f"{manifest.flash.flash_bytes:,}",
         f"{manifest.memory.ram_bytes:,}",
         cost,
@@ -67,14 +66,12 @@ def _rows(name: str, devices: list[str], samples: int) -> list[list[str]]:
     model = load(SHARED / "models" / f"{name}.onnx")
     expected = run_reference(model, [data.test.reshape(-1, *model.inputs[0].shape)])[0]
     float_quality = _quality(data, expected, len(data.test))
-    rows = [[name, "float", "onnxruntime", float_quality, "", "", ""]]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         np.savez(folder / "calibration.npz", input=data.calibration)
         int8 = compress(model, [Quantize()], CalibrationData(folder / "calibration.npz"))
-        rows.append([name, "float", *_row(model, data, "host", samples, folder)])
-        rows += [[name, "int8", *_row(int8, data, device, samples, folder)] for device in devices]
-    return rows
+        rows = [_row(int8, data, device, samples, folder) for device in devices]
+    return [[name, float_quality, *row] for row in rows]
 
 
 def main() -> None:
@@ -84,7 +81,8 @@ def main() -> None:
     parser.add_argument("--devices", nargs="+", default=list(DEVICES))
     arguments = parser.parse_args()
     print(
-        "| model | type | device (samples) | quality | flash, bytes | RAM, bytes | one inference |"
+        "| model | float accuracy | device | int8 accuracy | flash, bytes | RAM, bytes "
+        "| one inference |"
     )
     print("|---|---|---|---|---|---|---|")
     for name in MODELS:
