@@ -65,6 +65,7 @@ def op_records(program: Program, source: CSource) -> tuple[OpRecord, ...]:
                 for name in call.operands
                 if name in program.constants
             ),
+            weights=call.weights,
         )
         for call, function in zip(program.calls, source.functions, strict=True)
     )

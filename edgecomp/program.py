@@ -63,6 +63,8 @@ class Call:
         op: the operator and what is fused into it, as in "Conv+Relu".
         where: "integer" or "float".
         macs: multiply-accumulate operations.
+        weights: how the weights are stored, in words, where they are no plain array: "int4",
+            "palette of 16 values"; "" where they are, or there are none.
     """
 
     kernel: str
@@ -71,6 +73,7 @@ class Call:
     op: str
     where: str
     macs: int
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -258,13 +258,6 @@ def _rename(builder: _Builder, old: str, new: str, tensor: Tensor) -> None:
 
 def _rename_operands(builder: _Builder, old: str, new: str) -> None:
     builder.calls = [
-        Call(
-            call.kernel,
-            tuple(new if operand == old else operand for operand in call.operands),
-            call.name,
-            call.op,
-            call.where,
-            call.macs,
-        )
+        replace(call, operands=tuple(new if name == old else name for name in call.operands))
         for call in builder.calls
     ]

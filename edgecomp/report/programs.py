@@ -193,14 +193,22 @@ def _patch_text(patch: PatchRecord) -> str:
 
 
 def _op_table(manifest: Manifest) -> Table:
-    return table(
-        "",
-        ("node", "operator", "runs in", "MACs#", "weights#", "kernel"),
-        [
-            (op.name, op.op, op.where, count_text(op.macs), count_text(op.weights_bytes), op.kernel)
-            for op in manifest.ops
-        ],
-    )
+    stored = any(op.weights for op in manifest.ops)
+    rows = [
+        (
+            op.name,
+            op.op,
+            op.where,
+            count_text(op.macs),
+            count_text(op.weights_bytes),
+            *([op.weights] if stored else []),
+            op.kernel,
+        )
+        for op in manifest.ops
+    ]
+    column = ["stored as"] if stored else []
+    header = ("node", "operator", "runs in", "MACs#", "weights#", *column, "kernel")
+    return table("", header, rows)
 
 
 def _memory_map(manifest: Manifest) -> Table:

@@ -51,6 +51,8 @@ class OpRecord:
         macs: multiply-accumulate operations.
         where: "integer" or "float".
         weights_bytes: constants this call reads.
+        weights: how the weights are stored, where they are no plain array: "int4", "palette of 16
+            values"; "" where they are, or there are none.
     """
 
     name: str
@@ -59,6 +61,7 @@ class OpRecord:
     macs: int
     where: str
     weights_bytes: int
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgecomp_runtime.manifest import Manifest
 
-_OP_KEYS = ("name", "op", "kernel", "where", "macs", "weights_bytes")
+_OP_KEYS = ("name", "op", "kernel", "where", "macs", "weights_bytes", "weights")
 
 
 def artifact_summary(manifest: Manifest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -159,4 +159,12 @@ def test_a_program_that_is_no_member_is_told(single_path):
 
 def test_keys_of_a_newer_writer_are_ignored(single, single_path):
     artifact = open_artifact(_with_manifest(single_path, novelty=[1, 2]))
+    assert replace(artifact.manifest, files={}) == single.manifest
+
+
+def test_operators_of_an_older_writer_store_their_weights_plainly(single, single_path):
+    ops = [asdict(op) for op in single.manifest.ops]
+    for op in ops:
+        del op["weights"]
+    artifact = open_artifact(_with_manifest(single_path, ops=ops))
     assert replace(artifact.manifest, files={}) == single.manifest

@@ -140,7 +140,7 @@ def _with_constants(call: Call, found: Replacement, constants: dict[str, npt.NDA
         constants[name] = array
         names.append(name)
     inputs = [call.operands[index] for index in found.inputs]
-    return replace(call, operands=(*inputs, *names, call.operands[-1]))
+    return replace(call, operands=(*inputs, *names, call.operands[-1]), weights=found.weights)
 
 
 def _kernel(program: Program, kernel: Kernel, call: Call, found: Replacement) -> Kernel:

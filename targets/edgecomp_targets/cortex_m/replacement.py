@@ -28,6 +28,7 @@ class Replacement:
         constants: arrays made at compile time, by a word that says what they are; passed next.
         scratch_words: 32-bit words of scratch memory; 0 for none.
         overlaps: of `inputs`, those the output may lie over, and how.
+        weights: how the weights are stored, as `Call.weights` says.
     """
 
     function: str
@@ -36,6 +37,7 @@ class Replacement:
     constants: Mapping[str, Array] = field(default_factory=dict)
     scratch_words: int = 0
     overlaps: tuple[Overlap, ...] = ()
+    weights: str = ""
 
     def build(self, shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Any:
         """TIR that makes the one call; `shapes` are those of `inputs`, all int8."""
