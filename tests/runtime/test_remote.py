@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,103 +17,14 @@ from edgecomp_runtime import InputError
 from edgecomp_runtime.links import bench_artifact, run_artifact
 from edgecomp_runtime.npz import write_arrays
 from edgecomp_runtime.remote import SSH_CONFIG_VARIABLE, RemoteHost, run_there
-
-SHELL_TOOLS = ("sh", "mktemp", "tar", "head", "rm", "cat", "sleep", "env")
-PATIENCE_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running sshd.
-
-    Attributes:
-        link: its ssh link, without a user.
-        scratch: TMPDIR of its sessions.
-        path: the only folder on the PATH of its sessions.
-        config: an ssh configuration that knows its key and how to log in.
-        process: the sshd.
-    """
-
-    link: str
-    scratch: Path
-    path: Path
-    config: Path
-    process: subprocess.Popen[bytes]
-
-    def leftovers(self) -> list[Path]:
-        """What its sessions left in TMPDIR, after a while to clean up."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while any(self.scratch.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return list(self.scratch.iterdir())
-
-
-def _executable(path: Path, text: str) -> None:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _key(path: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path
-
-
-def _wait_until_listening(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    pytest.fail("sshd does not listen")
+from tests.ssh_server import PATIENCE_SECONDS, Server, executable, free_port, key, serving
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An sshd with keys of its own, whose sessions see one folder of tools and one TMPDIR."""
-    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if sshd is None:
-        pytest.fail("there is no sshd; install openssh-server", pytrace=False)
-    folder = tmp_path_factory.mktemp("sshd")
-    scratch, path = folder / "scratch", folder / "bin"
-    scratch.mkdir()
-    path.mkdir()
-    for tool in SHELL_TOOLS:
-        found = shutil.which(tool)
-        assert found is not None
-        (path / tool).symlink_to(found)
-    _executable(path / "python3", f'exec "{sys.executable}" "$@"')
-    host_key, user_key, port = _key(folder / "host"), _key(folder / "user"), _free_port()
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # sshd as the superuser insists on it
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nPidFile none\n"
-        f"AuthorizedKeysFile {user_key}.pub\nStrictModes no\nUsePAM no\n"
-        f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 50\n"
-        # in place of the PATH that the user's own login scripts make
-        f'ForceCommand PATH={path} TMPDIR={scratch} exec sh -c "$SSH_ORIGINAL_COMMAND"\n'
-    )
-    known = f"[127.0.0.1]:{port} {host_key.with_suffix('.pub').read_text()}"
-    (folder / "known_hosts").write_text(known)
-    (folder / "ssh_config").write_text(
-        f"IdentityFile {user_key}\nIdentitiesOnly yes\nStrictHostKeyChecking yes\n"
-        f"UserKnownHostsFile {folder / 'known_hosts'}\nGlobalKnownHostsFile /dev/null\n"
-    )
-    log = (folder / "log").open("wb")
-    with (
-        log,
-        subprocess.Popen(
-            [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdout=log, stderr=log
-        ) as process,
-    ):
-        _wait_until_listening(port)
-        yield Server(f"ssh://127.0.0.1:{port}", scratch, path, folder / "ssh_config", process)
-        process.terminate()
+    with serving(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -133,8 +40,8 @@ def python_there(server: Server) -> Iterator[Callable[[str], None]]:
     """Replaces what `python3` is on the server, for one test."""
     python = server.path / "python3"
     before = python.read_text()
-    yield lambda text: _executable(python, text)
-    _executable(python, before.removeprefix("#!/bin/sh\n"))
+    yield lambda text: executable(python, text)
+    executable(python, before.removeprefix("#!/bin/sh\n"))
 
 
 def test_bench_comes_back(single_path, link):
@@ -209,7 +116,7 @@ def test_no_python_there_is_told(single_path, link, server, python_there):
 
 def test_a_full_disk_is_told(single_path, link, server):
     (server.path / "tar").unlink()
-    _executable(server.path / "tar", "exit 2")
+    executable(server.path / "tar", "exit 2")
     try:
         with pytest.raises(InputError, match="cannot be unpacked there"):
             bench_artifact(single_path, link, repeat=1)
@@ -219,7 +126,7 @@ def test_a_full_disk_is_told(single_path, link, server):
 
 
 def test_a_host_that_cannot_be_reached_is_told(single_path, link):
-    closed = f"ssh://127.0.0.1:{_free_port()}"
+    closed = f"ssh://127.0.0.1:{free_port()}"
     with pytest.raises(
         InputError, match=f"{closed}: cannot be reached .*refused.*; check the port"
     ):
@@ -231,7 +138,7 @@ def test_a_host_that_cannot_be_reached_is_told(single_path, link):
 def test_a_refused_key_is_told_without_asking_for_a_password(
     single_path, link, tmp_path, monkeypatch, server
 ):
-    stranger = _key(tmp_path / "stranger")
+    stranger = key(tmp_path / "stranger")
     config = server.config.read_text().splitlines()
     (tmp_path / "config").write_text("\n".join([f"IdentityFile {stranger}", *config[1:]]) + "\n")
     monkeypatch.setenv(SSH_CONFIG_VARIABLE, str(tmp_path / "config"))
