@@ -88,6 +88,20 @@ def _sensitivity_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _diagnose_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
+    add_pass_options(command)
+    command.add_argument(
+        "--worst",
+        type=int,
+        default=3,
+        metavar="N",
+        help="values for which remedies are tried (%(default)s)",
+    )
+    add_sample_limit(command)
+    add_model_options(command)
+
+
 def _compile_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="the model, as in model.onnx")
     command.add_argument(
@@ -217,6 +231,7 @@ SUMMARIES: Mapping[str, str] = {
     "inspect": "show what a model or an artifact is made of",
     "compress": "apply compression passes to a model",
     "sensitivity": "apply passes to one layer at a time: the harm and the saving of each",
+    "diagnose": "name the nodes that a quantization hurts, and what would help",
     "compile": "compile a model for a device",
     "run": "run an artifact on the samples of a data file",
     "verify": "compare an artifact with a model",
@@ -230,6 +245,7 @@ ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "inspect": _inspect_arguments,
     "compress": _compress_arguments,
     "sensitivity": _sensitivity_arguments,
+    "diagnose": _diagnose_arguments,
     "compile": _compile_arguments,
     "run": _run_arguments,
     "verify": _verify_arguments,

@@ -140,6 +140,13 @@ def _sensitivity(options: argparse.Namespace, progress: Progress) -> Any:
     return sensitivity_file(file, given, *where, options.samples, progress)
 
 
+def _diagnose(options: argparse.Namespace, progress: Progress) -> Any:
+    from edgecomp.commands.diagnose import diagnose_file
+
+    file, given = _model_file(options, options.model), _pass_files(options)
+    return diagnose_file(file, given, options.worst, options.samples, progress)
+
+
 def _compile(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.compile import compile_file, parse_bytes
     from edgecomp.pipeline import Options
@@ -214,6 +221,7 @@ HANDLERS: Mapping[str, Handler] = {
     "inspect": _inspect,
     "compress": _compress,
     "sensitivity": _sensitivity,
+    "diagnose": _diagnose,
     "compile": _compile,
     "run": _run,
     "verify": _verify,

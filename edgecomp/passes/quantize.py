@@ -1,40 +1,32 @@
-"""int8 post-training quantization: a float model to QDQ form.
+"""Post-training quantization: a float model to QDQ form, or to weights of half precision.
 
 Activations get one scale and zero point a tensor, weights are symmetric with one scale for each
-output channel, biases are int32 (TFLite's 8-bit quantization specification). Ranges come from
-calibration samples.
+output channel, biases are int32 (TFLite's 8-bit quantization specification, and its 16x8 form for
+int16 activations, whose zero point is 0). Ranges come from calibration samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
-import onnx_ir as ir
-
-from edgecomp.graph.quantizable import RULES, Role, weight_axis
+from edgecomp.calibration import CalibrationData
+from edgecomp.errors import Reason
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.equalize import equalized
 from edgecomp.passes.options import option
-from edgecomp.passes.quantize_mixed import judge_of, mixed
-from edgecomp.passes.quantize_observe import Observations, observe
-from edgecomp.passes.quantize_palettes import Indices, restore_palettes, without_palettes
-from edgecomp.passes.quantize_plan import Plan, make_plan
+from edgecomp.passes.quantize_calibrated import Calibrated
+from edgecomp.passes.quantize_grids import Grids, grids_of
+from edgecomp.passes.quantize_limits import bytes_limit, time_limit, wide_parts
+from edgecomp.passes.quantize_mixed import Parts, judge_of, within_limit, within_quality
+from edgecomp.passes.quantize_observe import observe
+from edgecomp.passes.quantize_palettes import without_palettes
+from edgecomp.passes.quantize_plan import make_plan
 from edgecomp.passes.quantize_reconstruct import layer_inputs, reconstructed
-from edgecomp.passes.quantize_rewrite import write_quantization
-from edgecomp.passes.quantize_weights import (
-    INT4_LIMIT,
-    QuantizedWeights,
-    float_weights,
-    quantize_weights,
-    round_bias,
-)
-from edgecomp.passes.ranges import ESTIMATORS, Affine, affine
+from edgecomp.passes.quantize_weights import INT4_LIMIT, QuantizedWeights
 
 LIMITS: Mapping[str, int] = {"int8": 127, "int4": INT4_LIMIT}
 """The largest weight of each kind; the smallest is its negative."""
@@ -42,7 +34,7 @@ LIMITS: Mapping[str, int] = {"int8": 127, "int4": INT4_LIMIT}
 
 @dataclass(frozen=True)
 class Quantize(Pass):
-    """Quantize to int8 with calibration data; see the module."""
+    """Quantize with calibration data; see the module."""
 
     name: ClassVar[str] = "quantize"
     summary: ClassVar[str] = "int8 activations and per-channel int8 weights, from calibration data"
@@ -58,113 +50,91 @@ class Quantize(Pass):
     bias_correction: bool = option(True, "let the bias make up for the mean error of the weights")
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay float")
     weights: Literal["int8", "int4", "mixed"] = option(
-        "int8", "what weights become; mixed: int4 where max_drop allows"
+        "int8", "what weights become; mixed: int4 where max_drop, or as far as bytes, asks"
+    )
+    activations: Literal["int8", "int16", "mixed"] = option(
+        "int8", "what activations become; mixed: int8 where max_drop, or as far as ms, asks"
     )
     max_drop: float = option(
-        0.01, "of weights=mixed: loss of accuracy, or of agreement without labels", 0.0, 1.0
+        0.01, "of mixed: loss of accuracy, or of agreement without labels", 0.0, 1.0
+    )
+    bytes: float = option(
+        0.0, "of weights=mixed: constants at most; up to 1 a share of those with int8; 0: any", 0.0
+    )
+    ms: float = option(
+        0.0, "of activations=mixed: modelled milliseconds on the device at most; 0: any", 0.0
     )
     rounding: Literal["nearest", "reconstruct"] = option(
         "nearest", "of weights: to the nearest, or so that the outputs of layers change least"
     )
     equalize: bool = option(False, "scale channels of layers in a row to ranges that suit both")
 
+    def conflicts(self) -> Iterator[Reason]:
+        """See `Pass.conflicts`."""
+        if self.bytes and self.weights != "mixed":
+            yield Reason("bytes is a limit of mixed weights", self.name, "add weights=mixed")
+        if self.ms and self.activations != "mixed":
+            fix = "add activations=mixed"
+            yield Reason("ms is a limit of mixed activations", self.name, fix)
+        if self.weights == self.activations == "mixed":
+            fix = "leave weights or activations as they are by default"
+            yield Reason("weights and activations cannot both be mixed", self.name, fix)
+
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
         data = context.need_data(self.name)
-        model, indices = without_palettes(model)
-        if self.equalize:
-            model = equalized(model)
-        plan = make_plan(model.graph.graph, self.exclude)
+        _, indices = without_palettes(model)
+        model = self.prepared(model, context)
+        plan = make_plan(model.graph.graph, self.exclude, self.activations == "int16")
         seen = observe(model, plan, data, self.samples, context.progress)
-        parameters = self._parameters(plan, seen)
+        grids = grids_of(plan, seen, self.estimator, self.percentile)
+        made = Calibrated(model, seen.means, indices, self.per_channel, self.bias_correction)
+        if self.activations == "int16":
+            grids = grids.with_wide(group.values[0] for group in plan.groups)
+        elif self.activations == "mixed":
+            grids = self._mixed_activations(made, grids, context)
+        weights = self._weights(made, grids, data, context)
+        return model.with_graph(made.written(grids, weights).graph, str(self))
 
-        def write(weights: Mapping[str, QuantizedWeights]) -> Model:
-            return _written(model, plan, parameters, weights, indices)
-
-        kinds = tuple(LIMITS) if self.weights == "mixed" else (self.weights,)
-        rounded = [
-            self._weights(model.graph.graph, plan, parameters, seen, LIMITS[kind]) for kind in kinds
-        ]
-        if self.rounding == "reconstruct":
-            # What layers read with int8 weights: near to what they read when all are reconstructed.
-            near = self._weights(model.graph.graph, plan, parameters, seen, LIMITS["int8"])
-            near_model, progress = write(near), context.progress
-            inputs = layer_inputs(model, near_model, near, data, self.samples, progress)
-            rounded = [reconstructed(model, plain, inputs, progress) for plain in rounded]
-        weights = rounded[0]
-        if self.weights == "mixed":
-            eight, four = rounded
-            judge = judge_of(model, data, context)
-            weights = mixed(eight, four, write, judge, self.max_drop, context.progress)
-        return model.with_graph(write(weights).graph, str(self))
-
-    def _parameters(self, plan: Plan, seen: Observations) -> dict[str, Affine]:
-        """Scale and zero point of each group, by the name of its first value."""
-        estimate = ESTIMATORS[self.estimator]
-        return {
-            group.values[0]: group.fixed
-            or affine(estimate(seen.histograms[group.values[0]], self.percentile))
-            for group in plan.groups
-        }
+    def prepared(self, model: Model, context: Context) -> Model:
+        """The float model that is quantized: the same function, in numbers that suit integers."""
+        model, _ = without_palettes(model)
+        return equalized(model) if self.equalize else model
 
     def _weights(
-        self,
-        graph: ir.Graph,
-        plan: Plan,
-        parameters: Mapping[str, Affine],
-        seen: Observations,
-        limit: int,
+        self, made: Calibrated, grids: Grids, data: CalibrationData, context: Context
     ) -> dict[str, QuantizedWeights]:
         """The integer weights of each weighted node, by its name."""
-        group_of = {name: group.values[0] for group in plan.groups for name in group.values}
-        integer, found = set(plan.nodes), {}
-        for node in graph:
-            if node.name not in integer or RULES[node.op_type].role is not Role.WEIGHTED:
-                continue
-            source = node.inputs[0]
-            assert source is not None, "the rule demands an activation"
-            exact = float_weights(node)
-            scale = parameters[group_of[str(source.name)]].scale
-            rounded = quantize_weights(exact, scale, self.per_channel, limit)
-            if self.bias_correction and node.op_type != "MatMul":
-                shift = mean_shift(node, rounded.error(exact), seen.means[str(source.name)])
-                bias = -shift if exact.bias is None else exact.bias - shift
-                rounded = replace(rounded, bias=round_bias(bias, rounded.bias_scale))
-            found[str(node.name)] = rounded
-        return found
+        kinds = tuple(LIMITS) if self.weights == "mixed" else (self.weights,)
+        rounded = [made.rounded(grids, LIMITS[kind]) for kind in kinds]
+        if self.rounding == "reconstruct":
+            # What layers read with int8 weights: near to what they read when all are reconstructed.
+            near, progress = made.rounded(grids, LIMITS["int8"]), context.progress
+            near_model = made.written(grids, near)
+            inputs = layer_inputs(made.model, near_model, near, data, self.samples, progress)
+            rounded = [reconstructed(made.model, plain, inputs, progress) for plain in rounded]
+        if self.weights != "mixed":
+            return rounded[0]
+        eight, four = rounded
 
+        def mix(narrow: Collection[str]) -> dict[str, QuantizedWeights]:
+            return {**eight, **{name: four[name] for name in narrow}}
 
-def _written(
-    model: Model,
-    plan: Plan,
-    parameters: Mapping[str, Affine],
-    weights: Mapping[str, QuantizedWeights],
-    indices: Indices,
-) -> Model:
-    graph = model.graph.clone()
-    integers = write_quantization(graph.graph, plan, parameters, weights)
-    restore_palettes(graph, integers, indices)
-    return model.with_graph(graph)
+        sizes = {name: float(weights.weights.size) for name, weights in four.items()}
+        parts = Parts(sizes, lambda narrow: made.written(grids, mix(narrow)))
+        judge = judge_of(made.model, data, context)
+        if not self.bytes:
+            return mix(within_quality(parts, judge, self.max_drop, context.progress))
+        limit = bytes_limit(self.bytes, parts.make([]))
+        return mix(within_limit(parts, judge, limit, self.name, context.progress))
 
-
-def mean_shift(
-    node: ir.Node, error: npt.NDArray[np.float64], means: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """By how much an `error` of the weights shifts the mean of each output channel.
-
-    Padding is taken for data. Source: Nagel et al. 2019, Data-Free Quantization, section 4.2, with
-    means measured on the calibration samples.
-
-    Args:
-        node: a Conv or Gemm.
-        error: what rounding added to its weights, of their shape.
-        means: the mean of each of its input channels, [channels].
-    """
-    if node.op_type == "Gemm":
-        matrix = error.T if weight_axis(node) == 0 else error
-        return np.asarray(means @ matrix)
-    groups = node.attributes.get_int("group", 1)
-    outputs, inputs = error.shape[:2]
-    by_group = error.reshape(groups, outputs // groups, inputs, -1).sum(axis=-1)
-    shift = np.einsum("goi,gi->go", by_group, means.reshape(groups, inputs))
-    return np.asarray(shift.reshape(-1))
+    def _mixed_activations(self, made: Calibrated, grids: Grids, context: Context) -> Grids:
+        """int16 for the groups of values that are worth it."""
+        every, parts = wide_parts(made, grids, context.device, LIMITS[self.weights])
+        judge = judge_of(made.model, context.need_data(self.name), context)
+        if self.ms:
+            limit = time_limit(self.ms, context.device, self.name)
+            narrow = within_limit(parts, judge, limit, self.name, context.progress)
+        else:
+            narrow = within_quality(parts, judge, self.max_drop, context.progress)
+        return grids.with_wide(every - set(narrow))

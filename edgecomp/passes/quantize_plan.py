@@ -12,6 +12,7 @@ from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.quantizable import (
     QUANTIZED_OPS,
     RULES,
+    WIDE,
     Role,
     activation_inputs,
     fused_activation,
@@ -43,6 +44,9 @@ class Plan:
         nodes: names of the integer nodes, in the order of the graph, fused activations included.
         fused: name of the activation fused into a node, by that node's name.
         groups: every quantized value is in exactly one.
+        makes: the group of what a node, or the activation fused into it, gives: the name of the
+            group's first value, by that of the node.
+        reads: the groups of what it reads.
         requantized: values whose meaning fixes the scale but whose group has another one; nodes
             that keep scales read them requantized to the group's.
     """
@@ -50,10 +54,12 @@ class Plan:
     nodes: tuple[str, ...]
     fused: Mapping[str, str]
     groups: tuple[Group, ...]
+    makes: Mapping[str, str]
+    reads: Mapping[str, tuple[str, ...]]
     requantized: Mapping[str, Affine]
 
 
-def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
+def make_plan(graph: ir.Graph, exclude: Sequence[str] = (), wide: bool = False) -> Plan:
     """Decide what becomes integer in a float `graph`.
 
     Nodes with weights do; every other node with an integer meaning does when it touches an integer
@@ -62,6 +68,7 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
     Args:
         graph: a normalised float graph; node and value names are unique.
         exclude: patterns (`*`, `?`, `[...]`) of names of nodes that stay float.
+        wide: whether activations are int16: operators without such a form stay float.
 
     Raises:
         EdgecompError: the graph is quantized already, a pattern matches no node, or nothing in it
@@ -70,7 +77,7 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
     nodes = list(graph)
     _check(nodes, exclude)
     kept_float = {n for n in nodes if any(fnmatchcase(str(n.name), p) for p in exclude)}
-    reasons = {node: why_not_chosen(node) for node in nodes}
+    reasons = {node: why_not_chosen(node) or _why_not_wide(node, wide) for node in nodes}
     left = {node for node in nodes if node in kept_float or reasons[node] is not None}
     # an activation follows the node it would be computed with: one rounding, not two
     left |= {tail for node in left if (tail := fused_activation(node)) is not None}
@@ -81,6 +88,12 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = ()) -> Plan:
     tails = {node: tail for node in able if (tail := fused_activation(node)) in able and tail}
     integer = _integer_nodes(able, tails)
     return _with_groups([n for n in nodes if n in integer], tails)
+
+
+def _why_not_wide(node: ir.Node, wide: bool) -> str | None:
+    if wide and node.op_type not in WIDE:
+        return f"there is no integer {node.op_type} of int16"
+    return None
 
 
 def _check(nodes: Sequence[ir.Node], exclude: Sequence[str]) -> None:
@@ -178,7 +191,13 @@ def _with_groups(integer: Sequence[ir.Node], tails: Mapping[ir.Node, ir.Node]) -
         if group.fixed is None:
             requantized.update({str(v.name): fixed[v] for v in values if v in fixed})
     names = {str(n.name): str(t.name) for n, t in tails.items() if n in integer}
-    return Plan(tuple(str(n.name) for n in integer), names, tuple(groups), requantized)
+    group_of = {name: group.values[0] for group in groups for name in group.values}
+    makes, reads = {}, {}
+    for node in [each for each in integer if each not in fused]:
+        makes[str(node.name)] = group_of[str(tails.get(node, node).outputs[0].name)]
+        reads[str(node.name)] = tuple(group_of[str(v.name)] for v in activation_inputs(node))
+    nodes = tuple(str(n.name) for n in integer)
+    return Plan(nodes, names, tuple(groups), makes, reads, requantized)
 
 
 def _group(

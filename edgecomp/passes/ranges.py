@@ -1,4 +1,4 @@
-"""From a stream of activations to the range int8 shall cover.
+"""From a stream of activations to the range integers shall cover.
 
 A `Histogram` takes any number of values in constant memory; an estimator looks at it at the end.
 """
@@ -33,17 +33,33 @@ Q_MIN, Q_MAX = -128, 127
 Range = tuple[float, float]
 
 
+WIDE_MAX = 32767
+"""The largest int16; TFLite's activations of 16 bits are symmetric, and so is their range here."""
+
+
 @dataclass(frozen=True)
 class Affine:
-    """Scale and zero point of an int8 tensor: real = scale * (q - zero_point).
+    """Scale and zero point of a tensor of integers: real = scale * (q - zero_point).
 
     Attributes:
         scale: a float32 number.
         zero_point: what stands for 0.0.
+        dtype: of the integers, int8 or int16.
     """
 
     scale: float
     zero_point: int
+    dtype: str = "int8"
+
+    def quantized(self, content: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """`content` in integers, to the nearest."""
+        limits = np.iinfo(self.dtype)
+        steps = np.rint(content / np.float32(self.scale)) + self.zero_point
+        return np.asarray(np.clip(steps, limits.min, limits.max), self.dtype)
+
+
+WIDE_UNIT = Affine(2.0**-15, 0, "int16")
+"""What an operator whose meaning fixes its scale gives in int16: -1 to 1."""
 
 
 class Histogram:
@@ -116,6 +132,14 @@ def affine(bounds: Range) -> Affine:
     scale = float(np.float32(max((high - low) / (Q_MAX - Q_MIN), SMALLEST_SCALE)))
     zero_point = round(Q_MIN - low / scale)
     return Affine(scale, min(max(zero_point, Q_MIN), Q_MAX))
+
+
+def wide_affine(histogram: Histogram) -> Affine:
+    """Scale of int16 for everything that was seen; 1 for a tensor that is always 0."""
+    largest = max(-histogram.minimum, histogram.maximum)
+    if largest == 0.0:
+        return Affine(1.0, 0, "int16")
+    return Affine(float(np.float32(max(largest / WIDE_MAX, SMALLEST_SCALE))), 0, "int16")
 
 
 def minmax(histogram: Histogram, percentile: float) -> Range:

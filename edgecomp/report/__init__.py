@@ -17,6 +17,7 @@ REPORTS: Mapping[str, tuple[str, str]] = {
     "inspect": ("programs", "inspection_lines"),
     "compress": ("programs", "compressed_lines"),
     "sensitivity": ("sensitivities", "sensitivity_lines"),
+    "diagnose": ("diagnoses", "diagnosis_lines"),
     "compile": ("programs", "compiled_lines"),
     "run": ("measurements", "run_lines"),
     "verify": ("measurements", "verify_lines"),
