@@ -147,4 +147,4 @@ def _kernel(program: Program, kernel: Kernel, call: Call, found: Replacement) ->
     tensors = program.tensors
     shapes = [tensors[name].shape for name in call.operands[: len(found.inputs)]]
     func = found.build(shapes, tensors[call.operands[-1]].shape)
-    return replace(kernel, schedule_as="extern", func=func, work=None, overlaps=found.overlaps)
+    return replace(kernel, schedule_as="extern", func=func, work=found.order, overlaps=found.overlaps)

@@ -12,6 +12,7 @@ from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import fast_channels
+from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
 # `ec_dsp_block`, behind the expanded patches.
 BLOCK_WORDS = 6
@@ -71,6 +72,7 @@ def _replacement(
         },
         _scratch_words(fields),
         _overlaps(shape, fields["padded_width"] != 0),
+        order=WeightOrder(((0, 1),), run=fields["quads"], pairs=True),
     )
 
 

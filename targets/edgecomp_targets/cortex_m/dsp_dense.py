@@ -11,6 +11,7 @@ from edgecomp.lowering.kernels.conv import DenseWork
 from edgecomp_targets.cortex_m.dsp_weights import pack_weights, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
+from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
 UNITS_AT_ONCE = 4
 
@@ -40,6 +41,7 @@ def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | N
         "edgecomp_dsp_dense.h",
         (0,),
         {"packed": _interleaved(packed), **named, "geometry": geometry(fields)},
+        order=WeightOrder(((0, fields["quads"]),), lanes=UNITS_AT_ONCE // 2, pairs=True),
     )
 
 

@@ -29,6 +29,8 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_mve_slide.h": ("edgecomp_mve_rows.h",),
     "edgecomp_mve_matrix.h": ("edgecomp_mve.h",),
     "edgecomp_mve_depthwise.h": ("edgecomp_mve.h",),
+    "edgecomp_mve_unpack.h": ("edgecomp_mve.h", "edgecomp_unpack.h"),
+    "edgecomp_unpack.h": ("edgecomp_dsp.h",),
 }
 """Folder `csrc/kernels`: each header with those it includes."""
 

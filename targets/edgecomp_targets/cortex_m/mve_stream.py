@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import Rescale
+from edgecomp_targets.cortex_m.weight_order import UNIT, WeightOrder
 
 LANES = 16
 FILTERS_AT_ONCE = 4
@@ -127,6 +128,16 @@ def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.N
             words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]
         words += [] if patch.one_scale else [multiplier, shift, step]
     return np.concatenate(words)
+
+
+def order_of(patch: Patch) -> WeightOrder:
+    """Where the weights lie in the stream."""
+    biases = FILTERS_AT_ONCE if patch.alone else 2 * FILTERS_AT_ONCE
+    way = 0 if patch.is_whole else 1
+    more = ((way, patch.vectors),) * (patch.rows * patch.segments - 1)
+    rescaling = 0 if patch.one_scale else 2 * FILTERS_AT_ONCE + 1
+    parts = ((biases, patch.vectors), *more, (way + rescaling, 0))
+    return WeightOrder(parts, lanes=FILTERS_AT_ONCE, run=LANES // UNIT)
 
 
 def _ways(patch: Patch, vectors: int) -> list[npt.NDArray[np.int32]]:

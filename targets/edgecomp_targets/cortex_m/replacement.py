@@ -13,6 +13,7 @@ from tvm import te, tirx
 from edgecomp.lowering.codegen import STACK_BUFFER_BYTES
 from edgecomp.lowering.kernels.conv import ConvShape
 from edgecomp.program import Overlap
+from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +30,7 @@ class Replacement:
         scratch_words: 32-bit words of scratch memory; 0 for none.
         overlaps: of `inputs`, those the output may lie over, and how.
         weights: how the weights are stored, as `Call.weights` says.
+        order: of the weights, in the first of `constants`; None where they may only be plain.
     """
 
     function: str
@@ -38,6 +40,7 @@ class Replacement:
     scratch_words: int = 0
     overlaps: tuple[Overlap, ...] = ()
     weights: str = ""
+    order: WeightOrder | None = None
 
     def build(self, shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Any:
         """TIR that makes the one call; `shapes` are those of `inputs`, all int8."""
