@@ -13,6 +13,7 @@ from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
 from edgecomp_targets.cortex_m.dsp_weights import quads
 from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
+from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
 PIXELS_AT_ONCE = 4
 WEIGHT_OFFSET = 128
@@ -46,6 +47,7 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
         },
         PIXELS_AT_ONCE * 4 * quads(depth),
         overlaps,
+        order=_order(quads(depth)),
     )
 
 
@@ -58,6 +60,11 @@ def _packed(weights: Array) -> npt.NDArray[np.uint8]:
     """[channels, 4 * quads]: weights plus an offset that makes them unsigned."""
     filled = np.pad(weights.astype(np.int64), [(0, 0), (0, -weights.shape[1] % 4)])
     return (filled + WEIGHT_OFFSET).astype(np.uint8)
+
+
+def _order(filled: int) -> WeightOrder:
+    """Of filters of so many quads; where those are odd, of two filters."""
+    return WeightOrder(((0, 1),), run=filled if filled % 2 else filled // 2)
 
 
 def _fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from edgecomp_targets.cortex_m.mve_stream import (
     form_of,
     has_one_scale,
     one_row,
+    order_of,
     patch_of,
     stream_of,
 )
@@ -103,6 +104,7 @@ def _replacement(
         },
         max(1, -(-(waiting * patch.row_bytes + rows_bytes) // 4)),
         _overlaps(shape, copied),
+        order=order_of(patch),
     )
 
 

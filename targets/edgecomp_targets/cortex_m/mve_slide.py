@@ -14,6 +14,7 @@ from edgecomp_targets.cortex_m import mve_conv
 from edgecomp_targets.cortex_m.mve_conv import conv_fields, padded_width
 from edgecomp_targets.cortex_m.mve_stream import LANES, blocks_of
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.weight_order import UNIT, WeightOrder
 
 CHANNELS = (16, 32, 64)
 PIXELS_AT_ONCE = 4
@@ -38,6 +39,7 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
         {"stream": _stream(weights, constants, pitch), "geometry": geometry(fields)},
         3 * pitch // 4,
         by_rows(shape, rows=1, copied=True),
+        order=_order(shape.x[3]),
     )
 
 
@@ -49,6 +51,14 @@ def _fits(shape: ConvShape) -> bool:
         and shape.output_extent(1) % PIXELS_AT_ONCE == 0
         and shape.out_channels * PIXELS_AT_ONCE < OFFSET_LIMIT
     )
+
+
+def _order(channels: int) -> WeightOrder:
+    """Where the weights lie in `_stream`."""
+    groups = 3 * channels // LANES
+    rows = ((2 * PIXELS_AT_ONCE, groups), (1, groups), (1, groups))
+    behind = 1 + 2 * FILTERS_AT_ONCE + 1
+    return WeightOrder((*rows, (behind, 0)), lanes=FILTERS_AT_ONCE, run=LANES // UNIT)
 
 
 def _stream(weights: Array, constants: Sequence[Array], pitch: int) -> npt.NDArray[np.int32]:
