@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgecomp.errors import Reason
 from edgecomp.graph.palette import add_palette, palette_bytes
 from edgecomp.graph.values import constant_of
 from edgecomp.model import Model
@@ -39,22 +37,17 @@ class Cluster(Pass):
     )
     keep_zeros: bool = option(True, "weights that are exactly 0 stay so, in an entry of their own")
     protect: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes to leave alone")
-    epochs: int = option(0, "training of the tables afterwards")
+    epochs: int = option(0, "training of the tables afterwards", 0)
     lr: float = option(1e-4, "learning rate of that training", 1e-7, 1.0)
     loss: Literal["labels", "logits"] = option("logits", "what that training brings down")
     seed: int = option(0, "of that training", 0)
-
-    def conflicts(self) -> Iterator[Reason]:
-        """A table of one value is none."""
-        if self.epochs < 0:
-            yield Reason("epochs cannot be negative", self.name, "give 0 or more")
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model with palettes where they are smaller than the weights; see `Pass.apply`."""
         refuse_quantized(model)
         clone = model.graph.clone()
         found = prunable(clone.graph, self.protect)
-        check_any(found)
+        check_any(found, self.name)
         with context.progress.task("cluster", total=len(found)) as step:
             for value, axis in found:
                 self._cluster(clone, value, axis)

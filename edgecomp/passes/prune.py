@@ -144,7 +144,7 @@ class Prune(Pass):
         pattern = parse_pattern(self.pattern)
         assert pattern is not None, "checked when the options were read"
         found = prunable(model.graph.graph, self.protect)
-        check_any(found)
+        check_any(found, self.name)
         contents = ((str(value.name), constant_of(value), axis) for value, axis in found)
         weights = {name: (w, axis) for name, w, axis in contents if w is not None}
         if pattern.of:  # begins as 1 of M that goes, and ends as N that stay

@@ -156,8 +156,8 @@ def apply_masks(model: Model, kept: Mapping[str, Mask]) -> ir.Model:
     return clone
 
 
-def check_any(weights: Sequence[object]) -> None:
-    """Raise where there is nothing to prune."""
+def check_any(weights: Sequence[object], name: str) -> None:
+    """Raise where there is nothing for the pass called `name` to do."""
     if not weights:
-        fix = "check protect, and that the model has float weights"
-        raise EdgecompError(Reason("no node has weights to prune", "prune", fix))
+        fix = "check protect, and that there are float weights that are no palettes yet"
+        raise EdgecompError(Reason(f"no node has weights to {name}", name, fix))
