@@ -39,6 +39,8 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
     if rescaling is None:
         return None
     scaled = rescaling.scaled(SCALED_SHIFT)
+    if scaled is None and not rescaling.has_usual_addends:
+        return None
     packed = (
         _packed(rescaling, 2 * rescaling.bias)
         if scaled is None

@@ -22,11 +22,14 @@ Array = npt.NDArray[Any]
 
 
 def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
-    """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
+    """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation.
+
+    None, too, where an addend of its own is needed: the constants have no place for it.
+    """
     if work.shape.group != 1 or work.shape.dilations != (1, 1):
         return None
     channels = fast_channels(weights.reshape(len(weights), -1), constants, work.rescale)
-    if channels is None:
+    if channels is None or not channels.has_usual_addends:
         return None
     shape = flattened(work.shape)
     depth = channels.weights.shape[1]

@@ -30,7 +30,7 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
     ):
         return None
     fast = fast_channels(weights.reshape(9, channels).T, constants, work.rescale)
-    if fast is None:
+    if fast is None or not fast.has_usual_addends:
         return None
     # four outputs at a time, of which the last may not be there
     words = (-(-shape.output_extent(1) // 4) * 4 + 1) * stride + 2 - stride % 2

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
+from edgecomp_targets.cortex_m import steep
 from edgecomp_targets.cortex_m.mve_stream import (
     FILTERS_AT_ONCE,
     LANES,
@@ -70,8 +71,11 @@ def _replacement(
     weights: Array,
     constants: tuple[Array, ...],
 ) -> Replacement | None:
-    if not rescale.only_down:
+    lifted = steep.lifted(weights, *constants[::2])
+    if lifted is None:
         return None
+    weights, bias, shifts = lifted
+    constants = (bias, constants[1], shifts)
     patch, taps = _patch(shape)
     if patch.alone and has_one_scale(constants):
         patch = replace(patch, one_scale=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.program import Overlap
+from edgecomp_targets.cortex_m import steep
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 
 CHANNELS_AT_ONCE = 8
@@ -42,18 +43,21 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         math.prod(shape.kernel) > TAP_LIMIT
         or shape.dilations != (1, 1)
         or shape.out_channels != shape.x[3]
-        or not work.rescale.only_down
     ):
+        return None
+    lifted = steep.lifted(weights.T, *constants[::2])
+    if lifted is None:
         return None
     along = min((1, 0), key=lambda axis: _instructions(shape, axis))
     if _instructions(shape, along) > _general_instructions(shape):
         return None
-    taps = _taps(weights, along, shape.strides[along])
+    swapped, bias, shifts = lifted
+    taps = _taps(swapped.T, along, shape.strides[along])
     fields = _fields(work, along, taps.shape[1])
     reach = max(fields["out_step"] * (OUTPUTS_AT_ONCE - 1), fields["plane"] * CHANNELS_AT_ONCE)
     if reach >= OFFSET_LIMIT:
         return None
-    rows = [array.astype(np.int32)[:, None] for array in constants]
+    rows = [array.astype(np.int32)[:, None] for array in (bias, constants[1], shifts)]
     words = np.concatenate([*rows, taps.view("<i4").astype(np.int32)], axis=1)
     return Replacement(
         "ec_mve_depthwise",

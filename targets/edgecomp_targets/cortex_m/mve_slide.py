@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_rows
-from edgecomp_targets.cortex_m import mve_conv
+from edgecomp_targets.cortex_m import mve_conv, steep
 from edgecomp_targets.cortex_m.mve_conv import conv_fields, padded_width
 from edgecomp_targets.cortex_m.mve_stream import LANES, blocks_of
 from edgecomp_targets.cortex_m.replacement import Replacement, geometry
@@ -27,8 +27,10 @@ Array = npt.NDArray[Any]
 def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
     """A convolution with weights [O,KH,KW,C], by `mve_conv.conv` where it is of another kind."""
     shape = work.shape
-    if not _fits(shape) or not work.rescale.only_down:
+    lifted = steep.lifted(weights, *constants[::2])
+    if not _fits(shape) or lifted is None:
         return mve_conv.conv(work, weights, *constants)
+    weights, bias, shifts = lifted
     fields = conv_fields(shape, work.input_zero_point, work.rescale)
     fields["padded_width"] = padded_width(shape)
     pitch = padded_width(shape) * shape.x[3]
@@ -36,7 +38,10 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
         "ec_mve_slide",
         "edgecomp_mve_slide.h",
         (0,),
-        {"stream": _stream(weights, constants, pitch), "geometry": geometry(fields)},
+        {
+            "stream": _stream(weights, (bias, constants[1], shifts), pitch),
+            "geometry": geometry(fields),
+        },
         3 * pitch // 4,
         by_rows(shape, rows=1, copied=True),
         order=_order(shape.x[3]),

@@ -20,7 +20,13 @@ y' >= q * 2^t - 2^(t-1) - 2^(k-2), an integer as k >= 2: so
 
 to the bit, and t is a constant of the instruction that shifts and saturates.
 
-`tests/targets/cortex_m/test_rescale.py` checks both against the definition.
+Steep channels: a multiplier of 2^L / 2 or more, L >= 0, shifts sums to the left by L before the
+first rounding and has no second. Weights and bias take the 2^L, and s is 0. Where outputs below
+the zero point are asked for, `steep.origin` is added to doubled sums, so that no sum with y < 0
+matters, and its steps are taken away in the constant. Scaled sums take more powers of two from the
+weights (`_fitted`): s is 1 or more again; what stands for the second rounding is found by trying.
+
+`tests/targets/cortex_m/test_rescale.py` checks all of it against the definition.
 
 A channel whose output is the same for every input (all its weights zero, or its bias so large that
 it always saturates) becomes weights of zero and a bias that gives it.
@@ -37,6 +43,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.fixed_point import Multiplier, multiply
 from edgecomp.lowering.kernels.conv import Rescale
+from edgecomp_targets.cortex_m import steep
 
 INPUT_LOW, INPUT_HIGH = -128, 127
 SUM_LIMIT = 1 << 30
@@ -60,11 +67,12 @@ class Channels:
     Attributes:
         weights: int8 [channels, depth]; zeros where a channel is constant.
         bias, multiplier: int32 [channels].
-        shift: to the right, int32 [channels], 1 or more.
+        shift: to the right, int32 [channels]; 0 of steep channels.
         zero_point: of the output.
         part: of the bias, what is less than 1: times 2^8, 0 or more, [channels].
         reach: |sum with bias| is no more, [channels].
         only_above: no output below the zero point is asked for.
+        origin: what steep channels add to twice the sum, [channels].
     """
 
     weights: Array
@@ -75,11 +83,18 @@ class Channels:
     part: Array
     reach: Array
     only_above: bool
+    origin: Array
+
+    @property
+    def has_usual_addends(self) -> bool:
+        """Whether the zero point and the shift say what `doubled` adds, (2 z + 1) 2^s / 2."""
+        return not np.any(self.origin)
 
     def doubled(self) -> npt.NDArray[np.int32]:
         """Twice the bias, multiplier, addend, shift of each channel [channels, 4]."""
         addend = _addend(self.shift, self.zero_point)
-        rows = [2 * self.bias, self.multiplier, addend, self.shift]
+        addend = addend - steep.taken_away(self.origin, self.multiplier)
+        rows = [2 * self.bias + self.origin, self.multiplier, addend, self.shift]
         constants: npt.NDArray[np.int32] = np.stack(rows, axis=1).astype(np.int32)
         return constants
 
@@ -94,52 +109,73 @@ class Channels:
     def scaled(self, t: int) -> Channels | None:
         """The channels as scaled sums take them; None where scaled sums do not do.
 
-        A multiplier too small for `t` loses its last bits where that changes no output.
+        A multiplier too small for `t` loses its last bits where that changes no output; steep
+        channels hand powers of two to their weights.
         """
         if not self.only_above:
             return None
         bias, multiplier, shift = self.bias.copy(), self.multiplier.copy(), self.shift.copy()
-        part = self.part.copy()
-        for c in np.flatnonzero(self.extra(t) < 0):
-            found = self._coarser(int(c), t)
+        part, weights, reach = self.part.copy(), self.weights.copy(), self.reach.copy()
+        for c in np.flatnonzero((self.extra(t) < 0) | (self.shift == 0)):
+            found = self._fitted(int(c), t)
             if found is None:
                 return None
-            total, multiplier[c], shift[c] = found
+            total, multiplier[c], shift[c], power = found
             bias[c], part[c] = divmod(total, 1 << INPUT_SCALE)
-        made = replace(self, bias=bias, part=part, multiplier=multiplier, shift=shift)
+            weights[c] <<= power
+            reach[c] <<= power
+        made = replace(
+            self,
+            weights=weights,
+            bias=bias,
+            part=part,
+            multiplier=multiplier,
+            shift=shift,
+            reach=reach,
+        )
         extra = made.extra(t)
         # a part of a step more than the bias says
-        reach = (made.reach + 1) << (INPUT_SCALE + extra.clip(0))
-        return made if np.all((extra <= MOST_EXTRA) & (reach < 1 << 31)) else None
+        room = (reach + 1) << (INPUT_SCALE + extra.clip(0))
+        return made if np.all((extra <= MOST_EXTRA) & (room < 1 << 31)) else None
 
-    def _coarser(self, channel: int, t: int) -> tuple[int, int, int] | None:
-        """Bias times 2^8, multiplier and shift of a channel whose weights take no power of two."""
+    def _fitted(self, channel: int, t: int) -> tuple[int, int, int, int] | None:
+        """Bias times 2^8, multiplier and shift of a channel, and the power its weights take."""
+        weights = self.weights[channel].astype(np.int64)
         low, high = (int(bound[channel]) for bound in sum_bounds(self.weights))
         bias, exact = int(self.bias[channel]), int(self.multiplier[channel])
-        if high - low > MOST_SUMS or self.reach[channel] >= 1 << 30 - INPUT_SCALE:
+        given = int(self.shift[channel])
+        power = steep.powers_left(weights) if given == 0 else 0
+        shift = min(given + power, t + 1 - INPUT_SCALE)
+        lost, extra = given + power - shift, t + 1 - INPUT_SCALE - shift
+        apart = max(1, int(np.gcd.reduce(weights)))
+        if (
+            shift == 0
+            or (high - low) // apart > MOST_SUMS
+            or self.reach[channel] << power >= 1 << 30 - INPUT_SCALE
+        ):
             return None
-        sums = np.arange(low, high + 1)
-        lost = int(self.shift[channel]) - (t + 1 - INPUT_SCALE)
-        by = Multiplier(exact, -int(self.shift[channel]))
-        wanted = (multiply(sums + bias, by) + self.zero_point).clip(self.zero_point, 127)
-        addend = int(_addend(np.array(t), self.zero_point)) + (1 << INPUT_SCALE - 2)
+        sums = np.arange(low, high + 1, apart)
+        wanted = multiply(sums + bias, Multiplier(exact, -given)) + self.zero_point
+        wanted = wanted.clip(self.zero_point, 127)
+        addend = int(_addend(np.array(t), self.zero_point)) + (1 << INPUT_SCALE + extra - 2)
         rises = np.flatnonzero(np.diff(wanted)) + 1
+        summed = sums << INPUT_SCALE + power
         for kept in (exact >> lost, (exact >> lost) + 1):
             # the least bias with which no output rises later than it should
             total = max(
-                -(-(((int(wanted[i]) << t) - addend) << 32) // kept) - (int(sums[i]) << INPUT_SCALE)
+                -(-(((int(wanted[i]) << t) - addend) << 32) // (kept << extra)) - int(summed[i])
                 for i in rises
             )
-            steps = (((sums << INPUT_SCALE) + total) * kept >> 32) + addend >> t
+            steps = (((summed + total << extra) * kept) >> 32) + addend >> t
             if np.array_equal(steps.clip(self.zero_point, 127), wanted):
-                return total, kept, t + 1 - INPUT_SCALE
+                return total, kept, shift, power
         return None
 
 
 def _addend(shift: Array, zero_point: int) -> Array:
     """What is added before a shift to the right: a half, and the zero point."""
     one = np.int64(1)
-    return (one << np.clip(shift - 1, 0, 62)) + zero_point * (one << np.clip(shift, 0, 40))
+    return (one << np.clip(shift, 0, 62) >> 1) + zero_point * (one << np.clip(shift, 0, 40))
 
 
 def scaled_constants(channels: Channels, t: int) -> npt.NDArray[np.int32]:
@@ -183,26 +219,34 @@ def fast_channels(weights: Array, constants: Sequence[Array], rescale: Rescale) 
     low, high = sum_bounds(weights)
     constant = _outputs(low + bias, multipliers, shifts, rescale)
     is_constant = constant == _outputs(high + bias, multipliers, shifts, rescale)
-    shift = np.where(is_constant, CONSTANT[1], -shifts)
-    reach = np.maximum(np.abs(low + bias), np.abs(high + bias))
     steps = constant - rescale.zero_point
     bias = np.where(is_constant, steps << CONSTANT[1] + 1, bias)
-    reach = np.where(is_constant, np.abs(bias), reach)
+    multipliers = np.where(is_constant, CONSTANT[0], multipliers)
+    shifts = np.where(is_constant, -CONSTANT[1], shifts)
+    weights = np.where(is_constant[:, None], 0, weights).astype(np.int8)
+    lifted = steep.lifted(weights, bias, shifts)
+    if lifted is None:
+        return None
+    weights, bias, shifts = lifted
+    low, high = sum_bounds(weights)
+    reach = np.maximum(np.abs(low + bias), np.abs(high + bias))
+    only_above = rescale.low >= rescale.zero_point
+    origin = steep.origins(multipliers, (shifts == 0) & (not only_above))
     fits = (
-        (shift >= 1)
-        & (reach < SUM_LIMIT)
+        (reach < SUM_LIMIT - steep.MOST_ORIGIN)
         & (np.abs(2 * bias) < 2**31)
-        & (np.abs(_addend(shift, rescale.zero_point)) < ADDEND_LIMIT)
+        & (np.abs(_addend(-shifts, rescale.zero_point)) < ADDEND_LIMIT)
     )
-    if not np.all(fits):
+    if origin is None or not np.all(fits):
         return None
     return Channels(
-        np.where(is_constant[:, None], 0, weights).astype(np.int8),
+        weights,
         bias,
-        np.where(is_constant, CONSTANT[0], multipliers),
-        shift,
+        multipliers,
+        -shifts,
         rescale.zero_point,
         np.zeros_like(bias),
         reach,
-        rescale.low >= rescale.zero_point,
+        only_above,
+        origin,
     )

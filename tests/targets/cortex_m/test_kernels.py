@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,22 +57,24 @@ def _int8(rng: np.random.Generator, *shape: int) -> Array:
     return rng.integers(-128, 128, shape).astype(np.int8)
 
 
-def _weights(rng: np.random.Generator, *shape: int) -> Array:
-    """Mostly within the symmetric range, sometimes with channels of zeros or with -128."""
-    weights = rng.integers(-127, 128, shape)
+def _weights(rng: np.random.Generator, most: int, *shape: int) -> Array:
+    """Mostly no larger than `most`, sometimes with channels of zeros or with -128."""
+    weights = rng.integers(-most, most + 1, shape)
     if rng.random() < 0.2:
         weights[rng.random(shape[0]) < 0.5] = 0
-    if rng.random() < 0.1:
+    if most == 127 and rng.random() < 0.1:
         weights[rng.random(shape) < 0.1] = -128
     return weights.astype(np.int8)
 
 
-def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Array, Array, Array]:
+def _channels(
+    rng: np.random.Generator, most: int, channels: int, depth: int
+) -> tuple[Array, Array, Array]:
     """Bias, multiplier and shift of each channel; a real multiplier brings sums to the outputs."""
-    spread = rng.uniform(*rng.choice([(-1.5, 0.5), (-0.2, 0.6), (0, 0)]), channels)
-    scale = 10**spread * 40 / (np.sqrt(depth) * 73 * 73)
-    multipliers = [quantize_multiplier(min(float(s), 0.999)) for s in scale]
-    bias = rng.integers(-(2**16), 2**16, channels).astype(np.int32)
+    spread = rng.uniform(*rng.choice([(-1.5, 0.5), (-0.2, 0.6), (0, 0), (0.3, 2)]), channels)
+    scale = 10**spread * 40 / (np.sqrt(depth) * 73 * 0.58 * most)
+    multipliers = [quantize_multiplier(float(s)) for s in scale]
+    bias = rng.integers(-(2**9) * most, 2**9 * most, channels).astype(np.int32)
     if rng.random() < 0.1:
         bias[0] = 2**30
     return (
@@ -81,25 +84,33 @@ def _channels(rng: np.random.Generator, channels: int, depth: int) -> tuple[Arra
     )
 
 
+def _rescale(rescale: Rescale, operands: Sequence[Array]) -> Rescale:
+    return replace(rescale, only_down=bool((operands[-1] <= 0).all()))
+
+
 @st.composite
 def layers(draw: Any, layer: type[Any]) -> Any:
     """A convolution, depthwise convolution, dense layer or addition of any shape."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(st.sampled_from(["conv2d", "conv2d", "depthwise_conv2d", "dense", "elementwise"]))
     rescale = draw(rescales)
+    most = draw(st.sampled_from([127, 127, 7]))
     if kind == "dense":
         rows, depth, units = draw(st.tuples(*(st.integers(1, n) for n in (2, 40, 13))))
         depth = draw(st.sampled_from([depth, 4 * depth]))
+        operands = (_weights(rng, most, units, depth), *_channels(rng, most, units, depth))
+        rescale = _rescale(rescale, operands)
         work: Any = DenseWork(rows, depth, units, rescale)
-        operands = (_weights(rng, units, depth), *_channels(rng, units, depth))
         func = dense(rows, depth, units, rescale)
         return layer(func, kind, work, [_int8(rng, rows, depth)], operands, (rows, units))
     if kind == "elementwise":
         return _addition(draw, rng, layer)
-    return _convolution(draw, rng, layer, kind, rescale)
+    return _convolution(draw, rng, layer, kind, rescale, most)
 
 
-def _convolution(draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Rescale) -> Any:
+def _convolution(
+    draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Rescale, most: int
+) -> Any:
     depthwise = kind == "depthwise_conv2d"
     kernel = (3, 3) if depthwise else draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (10, 4)]))
     channels = draw(st.sampled_from([4, 8, 12, 5] if depthwise else [1, 3, 4, 8, 12, 5]))
@@ -119,13 +130,14 @@ def _convolution(draw: Any, rng: Any, layer: type[Any], kind: str, rescale: Resc
     )
     zero_point = draw(st.integers(-128, 127))
     output = (1, shape.output_extent(0), shape.output_extent(1), filters)
-    work = ConvWork(shape, zero_point, rescale)
     depth = kernel[0] * kernel[1] * (1 if depthwise else channels)
-    weights = _weights(rng, filters, *kernel, 1 if depthwise else channels)
+    weights = _weights(rng, most, filters, *kernel, 1 if depthwise else channels)
     if depthwise:
         weights = np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0))
+    operands = (weights, *_channels(rng, most, filters, depth))
+    rescale = _rescale(rescale, operands)
+    work = ConvWork(shape, zero_point, rescale)
     func = (depthwise_conv2d if depthwise else conv2d)(shape, zero_point, rescale)
-    operands = (weights, *_channels(rng, filters, depth))
     return layer(func, kind, work, [_int8(rng, *shape.x)], operands, output)
 
 

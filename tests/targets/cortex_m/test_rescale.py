@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import Multiplier, multiply
 from edgecomp.lowering.kernels.conv import Rescale
 from edgecomp_targets.cortex_m.dsp_weights import pack_weights
 from edgecomp_targets.cortex_m.rescale import fast_channels, scaled_constants, sum_bounds
+from edgecomp_targets.cortex_m.steep import lifted
 
 
 def _doubled(total: int, constants: npt.NDArray[np.int32]) -> int:
@@ -24,6 +26,16 @@ def _doubled(total: int, constants: npt.NDArray[np.int32]) -> int:
     return max(-128, min(127, before >> shift))
 
 
+def _times(weights: npt.NDArray[np.int8], of: npt.NDArray[np.int8]) -> int:
+    """How many times the weights of one channel are those it began with; 0 where they are zeros."""
+    nonzero = of.astype(int) != 0
+    if not nonzero.any():
+        return 1
+    times = set(weights.astype(int)[nonzero] // of.astype(int)[nonzero])
+    assert len(times) == 1
+    return int(times.pop())
+
+
 def _scaled(total: int, constants: npt.NDArray[np.int32], extra: int, shift: int) -> int:
     """What `ec_dsp_scaled_step` computes of a sum without its bias, in 32 bits, and the clamp."""
     bias, multiplier, addend = (int(value) for value in constants)
@@ -34,11 +46,15 @@ def _scaled(total: int, constants: npt.NDArray[np.int32], extra: int, shift: int
     return max(-128, min(127, high >> shift))
 
 
+@settings(max_examples=300)
 @given(
-    weights=st.lists(st.integers(-128, 127), min_size=1, max_size=12),
+    weights=st.one_of(
+        st.lists(st.integers(-128, 127), min_size=1, max_size=12),
+        st.lists(st.integers(-8, 7), min_size=1, max_size=12),
+    ),
     bias=st.one_of(st.integers(-(2**20), 2**20), st.integers(-(2**30), 2**30)),
     mantissa=st.integers(2**30, 2**31 - 1),
-    shift=st.one_of(st.integers(-10, -1), st.integers(-31, 1)),
+    shift=st.one_of(st.integers(-10, -1), st.integers(-31, 7)),
     zero_point=st.integers(-128, 127),
     above=st.booleans(),
     data=st.data(),
@@ -64,14 +80,17 @@ def test_every_sum_has_the_bits_of_the_definition(
     anywhere = st.integers(int(low[0]), int(high[0]))
     close = low[0] <= -bias + 3 and high[0] >= -bias - 3
     total = data.draw(st.one_of(near, anywhere) if close else anywhere)
+    # a sum is a multiple of what all weights are multiples of
+    total -= total % max(1, int(np.gcd.reduce(matrix[0].astype(int))))
     exact = int(multiply(np.array(total + bias), Multiplier(mantissa, shift))) + zero_point
     wanted = max(least, min(127, exact))
-    summed = total if channels.weights.any() else 0
+    summed = total * _times(channels.weights[0], matrix[0])
     assert max(least, _doubled(summed, channels.doubled()[0])) == wanted
     for t in (16, 17):
         scaled = channels.scaled(t)
         if scaled is not None:
             constants = scaled_constants(scaled, t)[0]
+            summed = total * _times(scaled.weights[0], matrix[0])
             assert max(least, _scaled(summed, constants, int(scaled.extra(t)[0]), t)) == wanted
 
 
@@ -98,3 +117,19 @@ def test_packed_weights_hold_both_channels(rows: list[list[int]]) -> None:
     np.testing.assert_array_equal(second[: len(weights) // 2, :depth], weights[1::2])
     assert not first[:, depth:].any()
     assert not second[:, depth:].any()
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("least", [-128, 5])
+def test_small_weights_may_have_multipliers_above_one(shift: int, least: int) -> None:
+    random = np.random.default_rng(shift)
+    weights = random.integers(-8, 8, (16, 9)).astype(np.int8)
+    bias = random.integers(-50, 50, 16).astype(np.int32)
+    multipliers = random.integers(2**30 + 2**20, 2**31, 16).astype(np.int32)
+    rescale = Rescale(5, least, 127, shift <= 0)
+    shifts = np.full(16, shift, np.int8)
+    channels = fast_channels(weights, (bias, multipliers, shifts), rescale)
+    assert channels is not None
+    assert channels.has_usual_addends == (least == 5)
+    assert lifted(weights, bias, shifts) is not None
+    assert (channels.scaled(16) is not None) == (least == 5 and shift < 2)

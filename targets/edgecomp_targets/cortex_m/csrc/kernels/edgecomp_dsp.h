@@ -95,7 +95,7 @@ typedef struct {
   int32_t twice_bias;
   int32_t multiplier;
   int32_t addend; /* the output's zero point and the rounding, before the shift */
-  int32_t shift;  /* 1 or more */
+  int32_t shift;  /* to the right */
 } ec_dsp_channel;
 
 /* ec_multiply_down(sum, multiplier, -shift) plus the zero point, from twice the sum. */

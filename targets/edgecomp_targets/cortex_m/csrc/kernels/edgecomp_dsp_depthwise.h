@@ -128,7 +128,7 @@ EC_INLINE void ec_dsp_depthwise_channel(ec_dsp_rows *job, const uint32_t *packed
   if (doubled) {
     const int32_t shift = (int32_t)(packed[0] >> 24);
     const ec_dsp_channel channel = {(int32_t)packed[3], (int32_t)packed[4],
-                                    ec_shift_left(2 * s->out_zero_point + 1, shift - 1), shift};
+                                    ec_shift_left(2 * s->out_zero_point + 1, shift) >> 1, shift};
     for (int32_t k = 0; k < 3; ++k) ec_dsp_unpack_row(packed[k], 0, job->taps[k]);
     ec_dsp_depthwise_rows(job, s->stride, &channel);
     return;

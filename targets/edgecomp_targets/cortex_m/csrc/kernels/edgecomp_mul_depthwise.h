@@ -54,7 +54,7 @@ EC_NOINLINE void ec_mul_depthwise_row(const int8_t *image, int32_t row, int32_t 
 EC_NOINLINE int8_t ec_mul_depthwise_output(const ec_mul_window *job, const ec_mul_outputs *o) {
   const ec_mul_channel given = *o->channel;
   const ec_dsp_channel channel = {given.twice_bias, given.multiplier,
-                                  ec_shift_left(o->twice_zero, given.shift - 1), given.shift};
+                                  ec_shift_left(o->twice_zero, given.shift) >> 1, given.shift};
   const int32_t middle = 4 + job->first / 4, right = middle + 4 + job->second / 4;
   const int32_t *const a = job->rows[0], *const b = job->rows[1], *const c = job->rows[2];
   const int32_t *const taps = job->taps;

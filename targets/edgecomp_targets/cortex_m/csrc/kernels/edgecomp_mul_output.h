@@ -50,8 +50,8 @@ EC_INLINE int8_t *ec_mul_store(const ec_mul_outputs *o, int8_t *out) {
       "ldr r9, [%[s], #32]\n"
       "ldr r10, [%[s], #40]\n"
       "ldmia r2, {r5, r6, r8}\n"
-      "sub r2, r8, #1\n"
-      "lsl r9, r9, r2\n" EC_MUL_OUTPUT("0", "16") EC_MUL_OUTPUT("4", "20")
+      "lsl r9, r9, r8\n"
+      "asr r9, r9, #1\n" EC_MUL_OUTPUT("0", "16") EC_MUL_OUTPUT("4", "20")
           EC_MUL_OUTPUT("8", "24") EC_MUL_OUTPUT("12", "28")
       : [out] "+r"(out)
       : [s] "r"(o)
@@ -116,8 +116,8 @@ EC_INLINE int8_t *ec_mul_store(const ec_mul_outputs *o, int8_t *out) {
       "mov r10, r3\n"
       "mov r12, r4\n"
       "ldr r2, [%[s], #32]\n"
-      "subs r4, r4, #1\n"
       "lsls r2, r4\n"
+      "asrs r2, r2, #1\n"
       "mov r11, r2\n"
       "ldr r2, [%[s], #40]\n"
       "mov lr, r2\n" EC_MUL_OUTPUT("0", "16") EC_MUL_OUTPUT("4", "20")
@@ -133,7 +133,7 @@ EC_INLINE int8_t *ec_mul_store(const ec_mul_outputs *o, int8_t *out) {
 /* Four outputs; gives where they end. */
 EC_INLINE int8_t *ec_mul_store(const ec_mul_outputs *o, int8_t *out) {
   const ec_mul_channel *const c = o->channel;
-  const int32_t addend = ec_shift_left(o->twice_zero, c->shift - 1);
+  const int32_t addend = ec_shift_left(o->twice_zero, c->shift) >> 1;
   const ec_dsp_channel channel = {c->twice_bias, c->multiplier, addend, c->shift};
   for (int32_t i = 0; i < 4; ++i, out += o->step) {
     const uint32_t twice = 2 * (o->sums[i] - o->excess[i]) + (uint32_t)channel.twice_bias;
