@@ -21,6 +21,7 @@ CHANGES: Mapping[str, tuple[Any, ...]] = {
     "equalize": (True,),
     "rounding": ("reconstruct",),
     "weights": ("int8",),
+    "activations": ("int16",),
 }
 """Options tried and their values, from what costs nothing in the program to what costs most."""
 
@@ -136,8 +137,11 @@ def diagnose(
 
 
 def _noise(model: Model, quantize: Quantize, context: Context, samples: int) -> ModelNoise:
-    after = quantize.apply(model, context)
-    return model_noise(model, after, context.need_data(quantize.name), samples)
+    """Of `model` quantized, held against the float model whose values it rounds."""
+    data = context.need_data(quantize.name)
+    return model_noise(
+        quantize.prepared(model, context), quantize.apply(model, context), data, samples
+    )
 
 
 def _changed(quantize: Quantize) -> Iterator[tuple[str, Quantize]]:
