@@ -28,6 +28,9 @@ class TrainingPass(Pass):
     patience: int = option(0, "epochs without a new best that end it; 0: none do", 0)
     flip: bool = option(False, "mirror half of the images left to right")
     shift: int = option(0, "move images by up to so many pixels each way", 0)
+    mixup: float = option(
+        0.0, "blend samples two by two, by shares of the beta distribution; 1: uniform", 0.0, 10.0
+    )
     freeze: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay as they are")
     zeros: Literal["auto", "always", "never"] = option(
         "auto", "which weights of 0 stay 0; auto: those of pruned tensors"
@@ -57,6 +60,7 @@ class TrainingPass(Pass):
             patience=self.patience,
             flip=self.flip,
             shift=self.shift,
+            mixup=self.mixup,
             frozen=self.freeze,
             keep_zeros=self.zeros,
             seed=self.seed,

@@ -14,24 +14,21 @@ from edgecomp_runtime.manifest import TensorSpec
 
 
 def check_augmentation(specs: Sequence[TensorSpec], settings: Settings) -> None:
-    """Make sure that the inputs are images where images are to be changed.
+    """Make sure that the inputs are images where images are to be changed, and floats to blend.
 
     Raises:
         EdgecompError: with a reason for each input that is none.
     """
-    if settings.flip or settings.shift:
-        raise_if_any(
-            [
-                Reason(
-                    f"the input has the shape {list(spec.shape)}, and flip and shift need images "
-                    "[1, channels, height, width]",
-                    spec.name,
-                    "leave the options out",
-                )
-                for spec in specs
-                if len(spec.shape) != 4
-            ]
-        )
+    reasons = []
+    for spec in specs:
+        if (settings.flip or settings.shift) and len(spec.shape) != 4:
+            what = f"the input has the shape {list(spec.shape)}, and flip and shift need images "
+            fix = "leave the options out"
+            reasons.append(Reason(f"{what}[1, channels, height, width]", spec.name, fix))
+        if settings.mixup and not spec.dtype.startswith("float"):
+            what = f"the input holds {spec.dtype}, and mixup blends floats"
+            reasons.append(Reason(what, spec.name, "leave the option out"))
+    raise_if_any(reasons)
 
 
 def augmented(batch: Batch, settings: Settings, random: np.random.Generator) -> Batch:

@@ -1,7 +1,8 @@
 """A differentiable executor: an ONNX graph run by PyTorch, on batches.
 
-The graph computes one sample; `torch.vmap` runs it on all samples of a batch at once. So a batch
-of any size means exactly what so many single runs mean, whatever the graph does with its leading
+The graph computes one sample. Where all its operators keep samples along the first axis apart, it
+is given a batch there; otherwise `torch.vmap` runs it on all samples at once. So a batch of any
+size means exactly what so many single runs mean, whatever the graph does with its leading
 dimension, and no operator has to know where the batch is.
 """
 
@@ -19,6 +20,7 @@ from onnx_ir.passes import common
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
 from edgecomp.graph.values import constant_of
 from edgecomp.model import Model
+from edgecomp.training.batching import computes_batches
 from edgecomp.training.operators import OPERATORS
 from edgecomp.training.operators.arguments import TORCH_TYPES
 from edgecomp.training.parameters import KeepZeros, learned_constants, write_constants
@@ -107,6 +109,9 @@ class Network:
 
         if gates:
             results = torch.vmap(one)(dict(inputs), dict(gates))
+        elif not self.model.states and computes_batches(steps, self._graph.inputs, names):
+            samples = {name: _channels_last(batch.flatten(0, 1)) for name, batch in inputs.items()}
+            results = tuple(value.unsqueeze(1) for value in one(samples, {}))
         else:
             results = torch.vmap(lambda sample: one(sample, {}))(dict(inputs))
         return dict(zip(names, results, strict=True))
@@ -142,6 +147,12 @@ class Network:
 def batch_tensors(arrays: Mapping[str, Array]) -> dict[str, Any]:
     """Arrays of samples, as `Network.run` takes them."""
     return {name: torch_tensor(array) for name, array in arrays.items()}
+
+
+def _channels_last(batch: Any) -> Any:
+    """`batch`, images with the channels of a pixel side by side, which convolutions like best."""
+    images = batch.ndim == 4
+    return batch.contiguous(memory_format=torch.channels_last) if images else batch
 
 
 def torch_tensor(content: Array) -> Any:

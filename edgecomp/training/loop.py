@@ -14,6 +14,7 @@ from edgecomp.progress import Progress, Step
 from edgecomp.training.augment import augmented
 from edgecomp.training.checkpoint import Checkpoints
 from edgecomp.training.executor import Network
+from edgecomp.training.mixup import mixed
 from edgecomp.training.objective import Labels, Objective, Samples
 from edgecomp.training.settings import Settings
 from edgecomp.training_data import Batch
@@ -143,11 +144,10 @@ def fit(
 
 
 def _epoch(run: _Run, step: Step) -> None:
-    for index, batch in enumerate(_mini_batches(run)):
+    for index, samples in enumerate(_mini_batches(run)):
         done = run.epoch * run.steps + index
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(run.settings, done, run.settings.epochs * run.steps)
-        samples = Samples.of(batch)
         values = run.network.run(samples.inputs, run.objective.wanted)
         run.optimizer.zero_grad()
         run.objective.losses(values, samples).mean().backward()
@@ -158,13 +158,15 @@ def _epoch(run: _Run, step: Step) -> None:
         step()
 
 
-def _mini_batches(run: _Run) -> Iterator[Batch]:
-    """The training samples in an order that seed and epoch decide."""
+def _mini_batches(run: _Run) -> Iterator[Samples]:
+    """The training samples, in an order and with changes that seed and epoch decide."""
     random = np.random.default_rng([run.settings.seed, run.epoch])
     order = random.permutation(len(run.training))
     for index in range(run.steps):
         rows = order[index * run.settings.batch : (index + 1) * run.settings.batch]
-        yield augmented(run.training.take(rows), run.settings, random)
+        samples = Samples.of(augmented(run.training.take(rows), run.settings, random))
+        mixup = run.settings.mixup
+        yield mixed(samples, mixup, random) if mixup else samples
 
 
 def learning_rate(settings: Settings, step: int, steps: int) -> float:

@@ -28,17 +28,32 @@ _ANSWERED_AT_ONCE = 128
 
 
 @dataclass(frozen=True, eq=False)
+class Blend:
+    """What samples were blended with; see `mixup`.
+
+    Attributes:
+        labels: of the other samples, int64 [samples].
+        shares: of the first samples in the blends, 0 to 1, float32 [samples].
+    """
+
+    labels: Any
+    shares: Any
+
+
+@dataclass(frozen=True, eq=False)
 class Samples:
     """A batch in PyTorch.
 
     Attributes:
         inputs, answers: as those of `Batch`.
         labels: int64 [samples], or None.
+        blend: None of samples that are as they were.
     """
 
     inputs: Tensors
     labels: Any
     answers: Tensors
+    blend: Blend | None = None
 
     @classmethod
     def of(cls, batch: Batch) -> Samples:
@@ -70,7 +85,11 @@ class Labels:
             samples: what they were made of.
         """
         scores = values[self.scores.value].flatten(1)
-        return F.cross_entropy(scores, samples.labels, reduction="none")
+        loss = F.cross_entropy(scores, samples.labels, reduction="none")
+        if samples.blend is None:
+            return loss
+        other = F.cross_entropy(scores, samples.blend.labels, reduction="none")
+        return samples.blend.shares * loss + (1 - samples.blend.shares) * other
 
     def correct(self, values: Tensors, samples: Samples) -> Any:
         """Whether the label of each sample has the highest score, [samples]."""

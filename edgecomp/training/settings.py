@@ -32,6 +32,8 @@ class Settings:
         patience: epochs without a new best after which training ends; 0: never before `epochs`.
         flip: mirror half of the images left to right; for inputs [1, channels, height, width].
         shift: move images by up to so many pixels each way, zeros following.
+        mixup: blend samples two by two, shares being drawn from the beta distribution of twice this
+            parameter (1: uniformly); 0 leaves them as they are.
         frozen: name patterns (* ? [...]) of nodes whose constants stay as they are.
         keep_zeros: which zeros stay zero; see `parameters.learned_constants`.
         learn_scales: whether scales of quantized values are learned.
@@ -51,8 +53,14 @@ class Settings:
     patience: int = 0
     flip: bool = False
     shift: int = 0
+    mixup: float = 0.0
     frozen: tuple[str, ...] = ()
     keep_zeros: KeepZeros = "auto"
     learn_scales: bool = False
     seed: int = 0
     threads: int = 2
+
+    @property
+    def augments(self) -> bool:
+        """Whether no two epochs see the same samples."""
+        return self.flip or self.shift > 0 or self.mixup > 0

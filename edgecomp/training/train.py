@@ -79,7 +79,7 @@ def train_and_report(model: Model, settings: Settings, context: Context) -> Trai
     with deterministic(settings.threads):
         if isinstance(objective, Teacher):
             validation = objective.answered(validation)
-            if not settings.flip and not settings.shift:
+            if not settings.augments:
                 training = objective.answered(training)
         before, after = fit(
             network, objective, training, validation, settings, checkpoints, context.progress
