@@ -64,6 +64,12 @@ def _compress_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--report", type=Path, metavar="R.html", help="a page on the run to write")
     command.add_argument(
+        "--sensitivities",
+        type=Path,
+        metavar="S.json",
+        help="what `edgecomp sensitivity -o` found of the model: curves for the report",
+    )
+    command.add_argument(
         "--save-recipe", type=Path, metavar="R.toml", help="a recipe to write that repeats the run"
     )
     add_model_options(command)
@@ -85,6 +91,12 @@ def _sensitivity_arguments(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="S.json",
         help="file to write as results come; those it has are not found again",
+    )
+    command.add_argument(
+        "--plot",
+        type=Path,
+        metavar="S.svg",
+        help="charts to write; -p prune:sparsity=0.1/0.3/0.5 gives curves over several strengths",
     )
 
 

@@ -128,15 +128,22 @@ def _compress(options: argparse.Namespace, progress: Progress) -> Any:
     from edgecomp.commands.compress import Extras, compress_file
 
     file = _model_file(options, options.model)
-    extras = Extras(options.device, options.test, options.report, options.save_recipe)
+    extras = Extras(
+        options.device,
+        options.test,
+        options.report,
+        options.save_recipe,
+        options.sensitivities,
+    )
     return compress_file(file, _pass_files(options), options.output, extras, progress)
 
 
 def _sensitivity(options: argparse.Namespace, progress: Progress) -> Any:
-    from edgecomp.commands.sensitivity import sensitivity_file
+    from edgecomp.commands.sensitivity import Written, sensitivity_file
 
     file, given = _model_file(options, options.model), _pass_files(options)
-    where = (options.device, options.test, options.output)
+    written = Written(options.output, options.plot)
+    where = (options.device, options.test, written)
     return sensitivity_file(file, given, *where, options.samples, progress)
 
 

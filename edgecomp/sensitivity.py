@@ -15,9 +15,12 @@ import onnx_ir as ir
 
 from edgecomp.compress import Statistics, statistics
 from edgecomp.errors import EdgecompError, Reason
+from edgecomp.graph.channels.coupled import coupled_layers
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
+from edgecomp.passes.prune import Prune
+from edgecomp.passes.prune_channels import refuse_quantized
 from edgecomp.passes.prune_weights import MATRIX_OPS
 from edgecomp.reference import first_outputs
 from edgecomp.training.accuracy import accuracy
@@ -37,6 +40,7 @@ class Sensitivity:
         sqnr_db: signal to noise ratio of the outputs against the model as it was, in decibels;
             None where nothing changed.
         accuracy: share of right answers, where there are labelled samples.
+        accuracy_before: that of the model as it is.
         saved_bytes, saved_macs, saved_instructions: what the model lost; the last is modelled, and
             None without a device.
         refused: why the pass cannot be applied to the layer, or None; all figures are None then.
@@ -46,6 +50,7 @@ class Sensitivity:
     spec: str
     sqnr_db: float | None = None
     accuracy: float | None = None
+    accuracy_before: float | None = None
     saved_bytes: int | None = None
     saved_macs: int | None = None
     saved_instructions: int | None = None
@@ -71,6 +76,7 @@ class Reference:
         batch: labelled samples, or None.
         samples: outputs compared at most.
         exact: the model's first output on them.
+        accuracy: share of right answers on the batch, if there is one.
         cost: what the model costs.
         digest: of all of these, and of the files behind them.
     """
@@ -80,6 +86,7 @@ class Reference:
     batch: Batch | None
     samples: int
     exact: npt.NDArray[np.float64]
+    accuracy: float | None
     cost: Statistics
     digest: str
 
@@ -103,6 +110,7 @@ def _reference(model: Model, context: Context, batch: Batch | None, samples: int
         batch,
         samples,
         first_outputs(model, data, samples),
+        None if batch is None else accuracy(model, batch),
         statistics(model, context.device),
         digest.hexdigest(),
     )
@@ -117,6 +125,8 @@ def sensitivities(
     known: Known,
 ) -> Iterator[tuple[str, Sensitivity]]:
     """Every pass on every layer, the others left alone.
+
+    Layers whose channels can only be pruned together are measured together, as the first of them.
 
     Args:
         model: the model.
@@ -137,15 +147,27 @@ def sensitivities(
     reference = _reference(model, context, batch, samples)
     with context.progress.task("sensitivity", total=len(names) * len(passes)) as step:
         for each in passes:
+            groups = _groups(each, model)
             for name in names:
                 key = reference.key(str(each), name)
                 found = known.get(key)
+                group = next((group for group in groups if name in group), (name,))
+                if found is None and group[0] != name:
+                    found = Sensitivity(name, str(each), refused=f"goes together with {group[0]}")
                 if found is None:
-                    others = tuple(glob.escape(other) for other in names if other != name)
+                    others = tuple(glob.escape(other) for other in names if other not in group)
                     alone: Any = replace(each, **{spared[str(each)]: others})
                     found = _one(reference, alone, str(each), name)
                 yield key, found
                 step()
+
+
+def _groups(each: Pass, model: Model) -> Sequence[tuple[str, ...]]:
+    """Layers that `each` can only change together: their channels are pruned or kept alike."""
+    if not isinstance(each, Prune) or each.granularity != "channel":
+        return ()
+    refuse_quantized(model)
+    return coupled_layers(model.graph.graph)
 
 
 def _spared(each: Pass) -> str:
@@ -177,6 +199,7 @@ def _one(reference: Reference, alone: Pass, spec: str, name: str) -> Sensitivity
         spec,
         None if ratio is None else 10 * float(np.log10(max(ratio, 1e-30))),
         None if reference.batch is None else accuracy(small, reference.batch),
+        reference.accuracy,
         before.bytes - after.bytes,
         before.macs - after.macs,
         instructions,

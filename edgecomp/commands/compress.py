@@ -10,13 +10,16 @@ from typing import Any
 
 from edgecomp.commands.model_file import ModelFile, check_output
 from edgecomp.commands.pass_files import PassFiles
+from edgecomp.commands.sensitivity import known_in
 from edgecomp.compress import Statistics, compress_steps, save_model, statistics
 from edgecomp.device import Device, load_device
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.model import Model
+from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.progress import Progress
 from edgecomp.recipe import write_recipe
+from edgecomp.sensitivity import Sensitivity, layers_of
 from edgecomp.training.accuracy import accuracy
 from edgecomp.training_data import Batch
 
@@ -84,12 +87,14 @@ class Extras:
         test: labelled samples to measure the accuracy on after each pass.
         report: an HTML page to write.
         save_recipe: a recipe to write that repeats the run.
+        sensitivities: what `edgecomp sensitivity` wrote of the model, for the report.
     """
 
     device: str | None = None
     test: Path | None = None
     report: Path | None = None
     save_recipe: Path | None = None
+    sensitivities: Path | None = None
 
 
 def compress_file(
@@ -114,6 +119,7 @@ def compress_file(
     device = None if extras.device is None else load_device(extras.device)
     preprocess = file.parsed_preprocess()
     model = file.load()
+    curves = _curves(extras, model, passes)
     tested = PassFiles((), train=extras.test).training(preprocess)
     batch = None if tested is None else tested.load(model.inputs)
     checkpoints = output.with_suffix(".checkpoints")
@@ -136,7 +142,7 @@ def compress_file(
     if extras.save_recipe is not None:
         write_recipe([str(each) for each in passes], extras.save_recipe)
     if extras.report is not None:
-        _write_report(result, models, extras.report)
+        _write_report(result, models, curves, extras.report)
     shutil.rmtree(checkpoints, ignore_errors=True)  # of no use once the work is done
     return result
 
@@ -145,8 +151,29 @@ def _accuracy(model: Model, batch: Batch | None) -> float | None:
     return None if batch is None else accuracy(model, batch)
 
 
-def _write_report(result: Compressed, models: Sequence[Model], path: Path) -> None:
+def _curves(extras: Extras, model: Model, passes: Sequence[Pass]) -> Sequence[Sensitivity]:
+    """What is known of the sensitivity of `model` to `passes`; nothing is measured for it."""
+    path = extras.sensitivities
+    if path is None:
+        return ()
+    if extras.report is None:
+        raise EdgecompError(Reason("sensitivities are for a report", str(path), "give --report"))
+    if not path.exists():
+        fix = "write it with `edgecomp sensitivity -o`"
+        raise EdgecompError(Reason("there is no such file", str(path), fix))
+    rows = tuple(known_in(path).values())
+    strangers = sorted({row.node for row in rows} - set(layers_of(model)))
+    if strangers:
+        reason = f"the model has no layer {strangers[0]!r}"
+        raise EdgecompError(Reason(reason, str(path), "name a file on this model"))
+    names = {each.name for each in passes}
+    return tuple(row for row in rows if row.spec.partition(":")[0] in names)
+
+
+def _write_report(
+    result: Compressed, models: Sequence[Model], curves: Sequence[Sensitivity], path: Path
+) -> None:
     # imported here: templates take a moment that the other runs save
     from edgecomp.report.page import write_page
 
-    write_page(result, models[0], models[-1], path)
+    write_page(result, models[0], models[-1], curves, path)

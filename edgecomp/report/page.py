@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from edgecomp.commands.compress import Compressed
-from edgecomp.graph.palette import palette_of, weights_of
-from edgecomp.graph.qdq import quantized_source
-from edgecomp.graph.summary import summarize
-from edgecomp.graph.values import constant_of
+from edgecomp.commands.compress import Compressed, Step
+from edgecomp.device import Device
 from edgecomp.model import Model
-from edgecomp.passes.prune_weights import MATRIX_OPS
 from edgecomp.recipe import recipe_text
+from edgecomp.report.chart import STYLE, draw
+from edgecomp.report.page_layers import layer_rows, weights_rows
+from edgecomp.report.sensitivity_charts import sensitivity_charts
+from edgecomp.report.units import bytes_text, count_text, small_text
+from edgecomp.sensitivity import Sensitivity
 from edgecomp.written import write_whole
-
-BAR, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT, BINS = 300, 260, 40, 52
-"""Pixels of the longest bar and of a histogram, and how many bins it has."""
+from edgecomp_runtime.energy import modelled_energy, modelled_latency
 
 
 @dataclass(frozen=True)
-class LayerBar:
-    """Multiply-accumulates of a layer as it came and of what became of it."""
+class Figure:
+    """One line of the comparison: a quantity before and after, and what changed."""
 
     name: str
-    before: int
-    after: int
-    before_width: int
-    after_width: int
+    before: str
+    after: str
+    change: str
 
 
-@dataclass(frozen=True)
-class WeightsRow:
-    """The weights of a node: a histogram as points of a line, and a few words."""
-
-    name: str
-    shape: str
-    range: str
-    zeros: str
-    points: str
-
-
-def write_page(result: Compressed, before: Model, after: Model, path: Path) -> None:
+def write_page(
+    result: Compressed,
+    before: Model,
+    after: Model,
+    sensitivities: Sequence[Sensitivity],
+    path: Path,
+) -> None:
     """Write the page, whole or not at all.
 
     Raises:
@@ -54,64 +47,90 @@ def write_page(result: Compressed, before: Model, after: Model, path: Path) -> N
     """
     template = files("edgecomp.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
+    device = result.device
     text = environment.from_string(template).render(
         name=before.name,
-        headline=_headline(result),
-        device=None if result.device is None else result.device.name,
+        style=STYLE,
+        device=device,
+        figures=list(_figures(result)),
         tested=result.steps[0].accuracy is not None,
-        steps=result.steps,
-        layers=list(_layers(before, after)),
-        histograms=list(_weights(after)),
+        steps=[_step(step, device) for step in result.steps],
+        layers=layer_rows(before, after),
+        charts=[draw(chart) for chart in sensitivity_charts(sensitivities)],
+        histograms=list(weights_rows(after)),
         recipe=recipe_text([step.spec for step in result.steps[1:]]),
     )
     write_whole(path, text.encode(), "report")
 
 
-def _headline(result: Compressed) -> str:
-    before, after = result.before, result.after
-    parts = [
-        f"{before.params / max(after.params, 1):.1f}x fewer parameters",
-        f"{before.macs / max(after.macs, 1):.1f}x fewer multiply-accumulates",
-        f"{before.bytes / max(after.bytes, 1):.1f}x fewer bytes",
-    ]
-    first, last = result.steps[0].accuracy, result.steps[-1].accuracy
-    if first is not None and last is not None:
-        parts.append(f"accuracy {first:.2%} to {last:.2%}")
-    return ", ".join(parts) + "."
+def _figures(result: Compressed) -> Iterator[Figure]:
+    """What people ask first: how good, how large, how fast."""
+    old, new = result.steps[0], result.steps[-1]
+    if old.accuracy is not None and new.accuracy is not None:
+        points = 100 * (new.accuracy - old.accuracy)
+        change = f"{points:+.2f} points"
+        yield Figure("accuracy", f"{old.accuracy:.2%}", f"{new.accuracy:.2%}", change)
+    for name, text in (
+        ("bytes", bytes_text),
+        ("params", count_text),
+        ("macs", count_text),
+        ("instructions", count_text),
+    ):
+        first, last = getattr(old.statistics, name), getattr(new.statistics, name)
+        if first is not None and last is not None:
+            yield Figure(_NAMES[name], text(first), text(last), _times(first, last))
+    if result.device is not None:
+        yield from _estimates(old, new, result.device)
 
 
-def _layers(before: Model, after: Model) -> Iterator[LayerBar]:
-    left: dict[str, int] = {}
-    for node in summarize(after).nodes:
-        left[node.name.rpartition("/")[0]] = left.get(node.name.rpartition("/")[0], 0) + node.macs
-        left[node.name] = left.get(node.name, 0) + node.macs
-    costly = [node for node in summarize(before).nodes if node.macs]
-    most = max((node.macs for node in costly), default=1)
-    for node in costly:
-        now = left.get(node.name, 0)
-        yield LayerBar(
-            node.name, node.macs, now, round(BAR * node.macs / most), round(BAR * now / most)
-        )
+_NAMES = {
+    "bytes": "constants",
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "instructions": "instructions, modelled",
+}
 
 
-def _weights(model: Model) -> Iterator[WeightsRow]:
-    for node in model.graph.graph:
-        if node.op_type not in MATRIX_OPS:
-            continue
-        value = quantized_source(node.inputs[1]) or node.inputs[1]
-        palette = palette_of(value)
-        content = constant_of(value) if palette is None else weights_of(*palette)
-        if content is None:
-            continue
-        numbers = content.astype(np.float64).ravel()
-        counts, _ = np.histogram(numbers, BINS)
-        heights = np.sqrt(counts / max(counts.max(), 1)) * HISTOGRAM_HEIGHT
-        places = np.linspace(1, HISTOGRAM_WIDTH - 1, BINS)
-        pairs = zip(places, HISTOGRAM_HEIGHT + 1 - heights, strict=True)
-        yield WeightsRow(
-            str(node.name),
-            f"{content.dtype} {' x '.join(map(str, content.shape))}",
-            f"{numbers.min():.4g} to {numbers.max():.4g}",
-            f"{np.mean(numbers == 0):.0%} zeros",
-            " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs),
-        )
+def _estimates(old: Step, new: Step, device: Device) -> Iterator[Figure]:
+    """Latency and energy of both ends."""
+    (first, first_energy), (last, last_energy) = _estimate(old, device), _estimate(new, device)
+    if first is None or last is None:
+        return
+    change = _times(first, last)
+    yield Figure("latency, modelled", small_text(first, "s"), small_text(last, "s"), change)
+    if first_energy is not None and last_energy is not None:
+        change = _times(first_energy, last_energy)
+        energies = small_text(first_energy, "J"), small_text(last_energy, "J")
+        yield Figure("energy, modelled", energies[0], energies[1], change)
+
+
+def _estimate(step: Step, device: Device) -> tuple[float | None, float | None]:
+    """Seconds and joules of an inference on `device`, modelled."""
+    instructions = step.statistics.instructions
+    if instructions is None:
+        return None, None
+    profile = device.to_json()
+    seconds = modelled_latency(profile, instructions)
+    return seconds, modelled_energy(profile, seconds).joules
+
+
+def _times(before: float, after: float) -> str:
+    if after <= 0:
+        return "all gone"
+    ratio = before / after
+    if 0.995 < ratio < 1.005:
+        return "the same"
+    return f"{ratio:.2f}x less" if ratio > 1 else f"{1 / ratio:.2f}x more"
+
+
+def _step(step: Step, device: Device | None) -> dict[str, Any]:
+    """A row of the table of passes."""
+    seconds = None if device is None else _estimate(step, device)[0]
+    return {
+        "brief": step.brief or "as it came",
+        "params": count_text(step.statistics.params),
+        "macs": count_text(step.statistics.macs),
+        "bytes": bytes_text(step.statistics.bytes),
+        "latency": small_text(seconds, "s"),
+        "accuracy": "" if step.accuracy is None else f"{step.accuracy:.2%}",
+    }

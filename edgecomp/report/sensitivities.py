@@ -19,8 +19,9 @@ def sensitivity_lines(result: Sensitivities) -> Lines:
         header = ("layer", "harm", "SQNR#", "accuracy#", "bytes saved#", "MACs saved#",
                   "instructions saved, modelled#", "why not")  # fmt: skip
         yield table(parse_pass(spec).brief, header, [_cells(row) for row in rows])
-    if result.output is not None:
-        yield facts([("written", str(result.output))])
+    files = [path for path in (result.written.results, result.written.plot) if path is not None]
+    if files:
+        yield facts([("written", ", ".join(map(str, files)))])
 
 
 def _hurt(row: Sensitivity) -> tuple[bool, float]:

@@ -42,6 +42,14 @@ def small_text(value: float | None, unit: str) -> str:
     return f"{value:.3g} {unit}"
 
 
+def short_text(number: float) -> str:
+    """`1.5M`, `20k`, `0.25`: a number at an axis."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.4g}{suffix}"
+    return f"{number:.4g}"
+
+
 def share_text(share: float | None) -> str:
     """`98.89 %`."""
     return NONE if share is None else f"{100 * share:.2f} %"

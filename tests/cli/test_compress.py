@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -59,7 +61,43 @@ def test_the_report_stands_alone(edgecomp: Edgecomp, demo: Path, here: Path) -> 
     assert page.links == []
     assert {"table", "svg", "polyline", "pre"} <= set(page.tags)
     assert "prune:macs=0.7,samples=20" in text
-    assert re.search(r"accuracy \d+\.\d+% to \d+\.\d+%", text)
+    assert re.search(r"<td>accuracy</td><td>\d+\.\d+%</td><td>\d+\.\d+%</td>", text)
+    assert "latency" not in text
+
+
+def test_the_report_of_a_device_with_curves(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    """Estimates of latency and energy, and a chart of what was measured before."""
+    common = ("--data", demo / "train.npz", "--device", "nucleo_l4r5zi")
+    specs = ("-p", "prune:sparsity=0.25/0.5,samples=8")
+    assert edgecomp(*("sensitivity", demo / "digits.onnx", *specs, *common),
+                    *("--samples", "4", "-o", "s.json")).code == 0  # fmt: skip
+    report = ("--report", "r.html", "--sensitivities", "s.json", "-o", "small.onnx")
+    assert edgecomp("compress", demo / "digits.onnx", *PASSES, *common, *report).code == 0
+    text = (here / "r.html").read_text()
+    assert re.search(r"<td>latency, modelled</td><td>[\d.]+ m?s</td>", text)
+    assert re.search(r"<td>energy, modelled</td><td>[\d.]+ .?J</td>", text)
+    charts = re.findall(r'<svg class="chart" .*?</svg>', text)
+    assert len(charts) == 3  # over sparsity, instructions and bytes
+    assert all(ElementTree.fromstring(chart).find(".//polyline") is not None for chart in charts)
+    assert Page(text).links == []
+
+
+def test_sensitivities_that_do_not_fit(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    row = {"node": "elsewhere", "spec": "quantize"}
+    (here / "s.json").write_text(json.dumps({"key": row}))
+    call = ("compress", demo / "digits.onnx", "-p", "cluster", "-o", "small.onnx")
+    curves = ("--sensitivities", "s.json")
+    told = [
+        edgecomp(*call, *curves).sentences[0],
+        edgecomp(*call, *curves, "--report", "r.html").sentences[0],
+        edgecomp(*call, "--sensitivities", "absent", "--report", "r.html").sentences[0],
+    ]
+    assert told == [
+        "s.json: sensitivities are for a report; give --report",
+        "s.json: the model has no layer 'elsewhere'; name a file on this model",
+        "absent: there is no such file; write it with `edgecomp sensitivity -o`",
+    ]
+    assert sorted(path.name for path in here.iterdir()) == ["s.json"]
 
 
 def test_nothing_to_do(edgecomp: Edgecomp, demo: Path, here: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 Edgecomp = Callable[..., Any]
 
@@ -50,6 +51,24 @@ def test_people_see_the_worst_first(edgecomp: Edgecomp, demo: Path, here: Path) 
     assert list(here.iterdir()) == []
 
 
+def test_a_plot_of_several_strengths(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    call = (
+        *("sensitivity", demo / "digits.onnx", "-p", "cluster:bits=2/4", "--samples", "4"),
+        *("--data", demo / "train.npz", "--test", demo / "test.npz", "--plot", "s.svg", "--json"),
+    )
+    rows = edgecomp(*call).json["rows"]
+    assert {row["spec"].partition(",")[0] for row in rows} == {"cluster:bits=2", "cluster:bits=4"}
+    root = ElementTree.fromstring((here / "s.svg").read_text())
+    space = "{http://www.w3.org/2000/svg}"
+    charts = root.findall(f"{space}svg")
+    assert [chart.get("aria-label") for chart in charts] == [
+        "cluster: accuracy against bits",
+        "cluster: accuracy against bytes of constants saved",
+    ]
+    assert all(len(chart.findall(f".//{space}polyline")) == len(rows) / 2 for chart in charts)
+    assert len(root.findall(f".//{space}g/{space}circle/{space}title")) == 2 * len(rows)
+
+
 def test_what_cannot_be_asked(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
     (here / "s.json").write_text("[1]")
     base = ("sensitivity", demo / "digits.onnx", "--data", demo / "train.npz")
@@ -57,7 +76,11 @@ def test_what_cannot_be_asked(edgecomp: Edgecomp, demo: Path, here: Path) -> Non
         edgecomp(*base).sentences,
         edgecomp(*base, "-p", "quantize", "-o", "s.json").sentences,
         edgecomp(*base, "-p", "finetune").sentences,
+        edgecomp(*base, "-p", "quantize", "--plot", "s.png").sentences,
+        edgecomp(*base, "-p", "cluster:bits=4/9").sentences,
     ]
     assert told[0] == ["no pass was named; give -p PASS or --recipe R.toml"]
     assert "holds no sensitivities; name another, or remove it" in told[1][0]
     assert "cannot be applied to one layer alone" in told[2][0]
+    assert told[3] == ["s.png: the output is a .svg file; end it in .svg"]
+    assert told[4][0].startswith("cluster: bits cannot be '9'")
