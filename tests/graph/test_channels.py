@@ -13,6 +13,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
+from edgecomp.graph.channels.coupled import coupled_layers
 from edgecomp.graph.channels.cut import cut_channels, kept_places
 from edgecomp.graph.channels.trace import Trace, trace_channels
 from edgecomp.graph.evaluate import fold_constant_nodes
@@ -31,6 +32,13 @@ GRAPHS: Mapping[str, tuple[str, Mapping[str, tuple[int, ...]]]] = {
         [b] b = Conv <pads = [1,1,1,1]> (r, w2) [s] s = Add (r, b) [q] q = PRelu (s, slope)
         [y] y = Conv (q, w3) }""",
         {"w1": (8, 3, 1, 1), "b1": (8,), "w2": (8, 8, 3, 3), "slope": (8, 1, 1),
+         "w3": (4, 8, 1, 1)},
+    ),
+    "padding of channels": (
+        """net (float[1,3,6,6] x) => (float[1,4,6,6] y) {
+        [a] a = Conv (x, w1) [p] p = Pad (a, pads) [b] b = Conv (a, w2) [r] r = Relu (b)
+        [s] s = Add (p, r) [y] y = Conv (s, w3) }""",
+        {"w1": (4, 3, 1, 1), "pads": (8,), "w2": (8, 4, 1, 1),
          "w3": (4, 8, 1, 1)},
     ),
     "concat and split": (
@@ -92,6 +100,7 @@ GRAPHS: Mapping[str, tuple[str, Mapping[str, tuple[int, ...]]]] = {
 SIZES = {
     "sizes": [6, 6], "five": [1, 2, 4, 5, 5], "four": [1, 8, 5, 5], "heads": [1, 5, 4, 2],
     "flat": [1, 5, 8], "zero": [0], "eight": [8], "one": [1],
+    "pads": [0, 1, 0, 0, 0, 3, 0, 0],
 }  # fmt: skip
 
 
@@ -171,6 +180,11 @@ def test_protected_nodes_keep_their_channels() -> None:
     model = imported("flatten to dense")
     trace = trace_channels(model.graph.graph, ["a"])
     assert len(removable(trace)) == 8  # of the Gemm
+
+
+def test_layers_that_go_together() -> None:
+    assert coupled_layers(imported("residual").graph.graph) == [("a", "b")]
+    assert coupled_layers(imported("flatten to dense").graph.graph) == [("a",), ("d",)]
 
 
 def test_shared_weights_stay_one_constant() -> None:

@@ -159,6 +159,23 @@ def _slice(graph: ir.Graph, node: ir.Node, kept: Mapping[str, Kept]) -> None:
     _replace(graph, node, 2, ends, "ends")
 
 
+def _pad(graph: ir.Graph, node: ir.Node, kept: Mapping[str, Kept]) -> None:
+    """Pad names how many channels it adds at either end."""
+    pads, axes = constant_input(node, 1), constant_input(node, 3)
+    places = kept.get(str(node.outputs[0].name), {})
+    if pads is None or not places:
+        return
+    pads, half = pads.copy(), pads.size // 2
+    rank = len(shape_of(node.outputs[0]))
+    named = range(half) if axes is None else (axes % rank).tolist()
+    for index, axis in enumerate(named):
+        if axis in places:
+            begin, end = int(pads[index]), int(pads[index + half])
+            pads[index] = places[axis][:begin].sum()
+            pads[index + half] = places[axis][len(places[axis]) - end :].sum()
+    _replace(graph, node, 1, pads, "pads")
+
+
 def _sizes(graph: ir.Graph, node: ir.Node, kept: Mapping[str, Kept]) -> None:
     """Resize may name the size of what it makes, all axes of it."""
     output = node.outputs[0]
@@ -170,6 +187,7 @@ def _sizes(graph: ir.Graph, node: ir.Node, kept: Mapping[str, Kept]) -> None:
 
 _ARGUMENTS: Mapping[str, Callable[[ir.Graph, ir.Node, Mapping[str, Kept]], None]] = {
     "Expand": _target_shape,
+    "Pad": _pad,
     "Reshape": _target_shape,
     "Resize": _sizes,
     "Slice": _slice,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edgecomp.graph.channels.labels import FROZEN, Labels, compact, frozen, varies
+from edgecomp.graph.channels.labels import FROZEN, Labels, along, compact, frozen, varies
 from edgecomp.graph.channels.trace import Trace
 from edgecomp.graph.evaluate import run_alone
 from edgecomp.graph.values import constant_input, constant_of, is_constant, shape_of
@@ -59,7 +59,7 @@ def gather(trace: Trace, node: ir.Node) -> None:
 
 
 def pad(trace: Trace, node: ir.Node) -> None:
-    """Padding of the axes without channels."""
+    """Padding adds channels of one value, each of which may go as any other channel may."""
     labels, pads, axes = trace.of(node.inputs[0]), constant_input(node, 1), constant_input(node, 3)
     if pads is None:
         trace.freeze(node, "its padding is computed")
@@ -67,10 +67,18 @@ def pad(trace: Trace, node: ir.Node) -> None:
     half = pads.size // 2
     places = range(half) if axes is None else (axes % labels.ndim).tolist()
     padded = {axis for i, axis in enumerate(places) if pads[i] or pads[i + half]}
-    if padded & varies(labels):
-        trace.freeze(node, "it pads the axis of the channels")
-    else:
+    if not padded & varies(labels):
         trace.give(node.outputs[0], labels)
+        return
+    constant = node.attributes.get_string("mode", "constant") == "constant"
+    if len(varies(labels)) > 1 or not constant or (pads < 0).any():
+        trace.freeze(node, "it pads the axis of the channels")
+        return
+    (axis,) = varies(labels)
+    place = list(places).index(axis)
+    before, after = (trace.numbers.fresh(int(pads[i])) for i in (place, place + half))
+    vector = np.concatenate([before, labels.ravel(), after])
+    trace.give(node.outputs[0], along(vector, axis, labels.ndim))
 
 
 def same_channels(trace: Trace, node: ir.Node) -> None:
