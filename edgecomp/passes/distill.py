@@ -25,6 +25,7 @@ class Distill(TrainingPass):
     measure: Literal["auto", "kl", "mse"] = option(
         "auto", "distance of outputs; auto: kl before a Softmax or given labels, else mse"
     )
+    inside: float = option(1.0, "how much values inside count beside outputs", 0.0, 1000.0)
     temperature: float = option(4.0, "by which scores are divided before kl", 0.1, 100.0)
 
     def settings(self) -> Settings:
@@ -34,4 +35,5 @@ class Distill(TrainingPass):
             loss=self.loss,
             measure=self.measure,
             temperature=self.temperature,
+            inside=self.inside,
         )

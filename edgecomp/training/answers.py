@@ -13,6 +13,10 @@ from edgecomp.graph.values import dtype_of, shape_of
 from edgecomp.model import Model
 
 _NORMALIZERS = frozenset({"Softmax", "LogSoftmax"})
+_LAYERS = frozenset(
+    {"AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul", "ReduceMean"}
+)
+"""Operators that add up what they read."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,23 @@ def class_scores(model: Model) -> Answer:
 
 
 def common_features(student: Model, teacher: Model) -> tuple[str, ...]:
-    """Results of convolutions and matrix products that have name and shape in both graphs."""
-    theirs = {str(v.name): shape_of(v) for node in teacher.graph.graph for v in node.outputs}
+    """What layers of the teacher read, where the student has a value of that name and shape.
+
+    That is after activations and sums of branches: how a branch comes by its share is its own
+    business.
+    """
+    read = {
+        str(value.name): shape_of(value)
+        for node in teacher.graph.graph
+        if node.op_type in _LAYERS
+        for value in node.inputs[:1]
+        if value is not None and value.producer() is not None
+    }
     return tuple(
         name
         for node in student.graph.graph
-        if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
         for value in node.outputs
-        if theirs.get(name := str(value.name)) == shape_of(value) and dtype_of(value) == "float32"
+        if read.get(name := str(value.name)) == shape_of(value) and dtype_of(value) == "float32"
     )
 
 

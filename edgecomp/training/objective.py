@@ -106,6 +106,7 @@ class Teacher:
         kl: whether outputs are compared by Kullback-Leibler divergence, for each.
         temperature: by which scores are divided then.
         features: names of values inside that are compared too.
+        inside: how much their mean error counts beside the distance of the outputs.
     """
 
     network: Network
@@ -113,6 +114,7 @@ class Teacher:
     kl: tuple[bool, ...]
     temperature: float
     features: tuple[str, ...]
+    inside: float
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -151,7 +153,8 @@ class Teacher:
             )
             total = total + distance
         for name in self.features:
-            total = total + _error(values[name], right[name]) / len(self.features)
+            error = _error(values[name], right[name])
+            total = total + self.inside * error / len(self.features)
         return total
 
     def _divergence(self, student: Any, teacher: Any, axis: int) -> Any:
@@ -235,13 +238,14 @@ def make_objective(
     measure: Measure = "auto",
     temperature: float = 4.0,
     labelled: bool = False,
+    inside: float = 1.0,
 ) -> Objective:
     """The objective `loss` of a model that is to be trained.
 
     Args:
         model: the student.
         teacher: what it learns from; needed unless the loss is "labels".
-        loss, measure, temperature: as in `Settings`.
+        loss, measure, temperature, inside: as in `Settings`.
         labelled: whether the samples have labels, so that the first output scores classes.
 
     Raises:
@@ -268,4 +272,5 @@ def make_objective(
     classes = [a.scores or (labelled and not i and a.classes > 0) for i, a in enumerate(own)]
     kl = tuple(known if measure == "auto" else measure == "kl" for known in classes)
     pairs = tuple(zip(own, theirs, strict=True))
-    return Teacher(Network(teacher, keep_zeros="never"), pairs, kl, temperature, features)
+    network = Network(teacher, keep_zeros="never")
+    return Teacher(network, pairs, kl, temperature, features, inside)

@@ -18,11 +18,12 @@ class Settings:
     Attributes:
         loss: what is brought down. "labels": the cross entropy of the first output and the labels;
             "logits": the distance of the outputs from the teacher's; "features": that, and the
-            distance of values inside, where both graphs have one of the same name and shape.
+            distance of what layers inside read, where both graphs have it by name and shape.
         measure: the distance of outputs. "kl": Kullback-Leibler divergence of class scores;
             "mse": mean squared error as a share of the teacher's variance; "auto": kl where a
             Softmax or labels with the samples tell that an output scores classes, else mse.
         temperature: by which scores are divided before kl (Hinton et al. 2015, arXiv 1503.02531).
+        inside: how much the distance of values inside counts beside that of the outputs.
         epochs: passes over the training samples at most.
         lr: learning rate after the warm-up; it falls to 0 along half a cosine.
         warmup: share of all steps during which the learning rate grows to `lr`.
@@ -44,6 +45,7 @@ class Settings:
     loss: Loss = "labels"
     measure: Measure = "auto"
     temperature: float = 4.0
+    inside: float = 1.0
     epochs: int = 10
     lr: float = 1e-3
     warmup: float = 0.05

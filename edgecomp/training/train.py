@@ -72,6 +72,7 @@ def train_and_report(model: Model, settings: Settings, context: Context) -> Trai
         settings.measure,
         settings.temperature,
         samples.labels is not None,
+        settings.inside,
     )
     checkpoints = Checkpoints.of(
         context.checkpoints, (model, teacher), (training, validation), settings

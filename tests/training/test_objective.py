@@ -117,7 +117,9 @@ def test_what_scores_classes_is_compared_as_such(
 def test_features_are_values_of_one_name_and_shape(
     small_net: Model, pair: tuple[Model, Model]
 ) -> None:
-    assert common_features(small_net, small_net) == ("a", "scores")
-    assert common_features(*pair) == ("scores",)
+    assert common_features(small_net, small_net) == ("d",)
+    assert common_features(*pair) == ()
+    with pytest.raises(EdgecompError, match=r"net: no value inside has name and shape in common"):
+        make_objective(*pair, "features")
     with pytest.raises(EdgecompError, match=r"net: its outputs have not the shapes of the model"):
         make_objective(small_net, pair[0], "features")
