@@ -55,6 +55,9 @@ class Prune(Pass):
         "fisher",
         "random",
     ] = option("l2", "what tells how much a channel matters; single weights go by magnitude")
+    per_mac: bool = option(
+        False, "compare by what a channel matters for each multiply-accumulate that it takes"
+    )
     scope: Literal["global", "layer"] = option(
         "global", "compare over the whole model, or take the same share of every layer"
     )
@@ -90,6 +93,9 @@ class Prune(Pass):
             )
         elif not weight and self.pattern != "unstructured":
             yield Reason("pattern is of granularity=weight", self.name, "drop one of them")
+        if self.per_mac and (weight or self.criterion not in ("taylor", "fisher")):
+            fix = "give criterion=taylor or criterion=fisher"
+            yield Reason("per_mac needs a criterion that measures the loss", self.name, fix)
         if self.regrow and not (weight and self.epochs):
             fix = "give granularity=weight and epochs"
             yield Reason("regrow needs training between steps", self.name, fix)
@@ -137,6 +143,7 @@ class Prune(Pass):
             multiple=self.multiple or lanes,
             criterion=self.criterion,
             protect=self.protect,
+            per_mac=self.per_mac,
         )
 
     def _with_zeros(self, model: Model, share: float) -> Model:

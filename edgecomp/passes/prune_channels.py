@@ -18,7 +18,7 @@ from edgecomp.graph.qdq import is_dequantize, is_quantize
 from edgecomp.graph.summary import summarize
 from edgecomp.graph.values import constant_input, input_at, shape_of
 from edgecomp.model import Model
-from edgecomp.passes.prune_scores import Asked, layers_of, scores_of
+from edgecomp.passes.prune_scores import Asked, layers_of, scores_of, scores_per_mac
 from edgecomp.passes.prune_select import select
 from edgecomp.passes.quantize_observe import channel_mean
 from edgecomp.reference import Executor
@@ -40,6 +40,7 @@ class Goal:
         multiple: what a layer keeps is brought up to a multiple of it.
         criterion: one of `prune_scores.CRITERIA`.
         protect: name patterns of nodes that keep their channels.
+        per_mac: whether a channel's score is divided by the multiply-accumulates that go with it.
     """
 
     sparsity: float
@@ -49,6 +50,7 @@ class Goal:
     multiple: int
     criterion: str
     protect: tuple[str, ...]
+    per_mac: bool
 
 
 def remove_channels(model: Model, goal: Goal, asked: Asked) -> ir.Model:
@@ -69,7 +71,11 @@ def remove_channels(model: Model, goal: Goal, asked: Asked) -> ir.Model:
     if not layers:
         raise EdgecompError(_held(trace))
     numbers = [layer.numbers for layer in layers]
-    scores = scores_of(model.with_graph(clone), layers, goal.criterion, asked)
+    traced = model.with_graph(clone)
+    if goal.per_mac:
+        scores = scores_per_mac(traced, layers, goal.criterion, asked, trace)
+    else:
+        scores = scores_of(traced, layers, goal.criterion, asked)
     before = summarize(model)
 
     def pruned(share: float) -> set[int]:
@@ -85,7 +91,7 @@ def remove_channels(model: Model, goal: Goal, asked: Asked) -> ir.Model:
         low, high = 0.0, 1.0
         least = shares_left(pruned(high))
         if least[0] > goal.params or least[1] > goal.macs:
-            raise EdgecompError(_out_of_reach(least))
+            raise EdgecompError(_out_of_reach(least, trace))
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             params, macs = shares_left(pruned(middle))
@@ -113,13 +119,16 @@ def _held(trace: Trace) -> list[Reason]:
     return [*reasons, Reason("no channel can be removed", "prune", fix)]
 
 
-def _out_of_reach(least: tuple[float, float]) -> Reason:
-    return Reason(
+def _out_of_reach(least: tuple[float, float], trace: Trace) -> list[Reason]:
+    """What is left at least, and the nodes that hold it."""
+    holders = [Reason(why, node) for node, why in trace.numbers.reasons.items() if why]
+    reason = Reason(
         f"the budget cannot be met: {least[0]:.1%} of the parameters and {least[1]:.1%} of the "
         "multiply-accumulates are the least that removing channels leaves",
         "prune",
         "ask for less",
     )
+    return [reason, *holders]
 
 
 def _give_biases(graph: ir.Graph) -> None:

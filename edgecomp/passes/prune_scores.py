@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.channels.trace import Trace, Use
+from edgecomp.graph.macs import macs_of
 from edgecomp.graph.quantizable import fused_activation
 from edgecomp.graph.values import constant_input
 from edgecomp.importers.batchnorm import BATCH_NORM_SCALE
@@ -186,6 +187,28 @@ CRITERIA: Mapping[str, Criterion] = {
 }
 """By name: a score for each channel of each layer. Sources: l1 Li et al. 2017; share Hu et al. 2016
 (network trimming); mean and variance Molchanov et al. 2017."""
+
+
+def scores_per_mac(
+    model: Model, layers: Sequence[Layer], criterion: str, asked: Asked, trace: Trace
+) -> dict[int, float]:
+    """The score of each channel number for each multiply-accumulate that goes with it.
+
+    Those of all the channels that it stands for are added up: the criterion has to measure the
+    loss, so that layers compare. Source: Theis et al. 2018 (see `fisher`), section 2.3.
+    """
+    sums = {number: 0.0 for layer in layers for number in layer.numbers.tolist() if number}
+    for layer, scores in zip(layers, CRITERIA[criterion](model, layers, asked), strict=True):
+        for number, score in zip(layer.numbers.tolist(), scores.tolist(), strict=True):
+            if number:
+                sums[number] += score
+    macs = dict.fromkeys(sums, 1.0)
+    for use in trace.uses:
+        if use.index == 1:
+            labels = use.labels.reshape(-1).tolist()
+            for number in filter(None, labels):
+                macs[number] += macs_of(use.node) / len(labels)
+    return {number: total / macs[number] for number, total in sums.items()}
 
 
 def scores_of(

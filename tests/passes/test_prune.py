@@ -122,6 +122,21 @@ def test_layers_keep_what_a_device_takes_at_once(small_cnn: Model) -> None:
     assert all(count % 4 == 0 for count in kept)
 
 
+def test_channels_that_take_more_go_sooner(make_model: Make, make_data: Make, floats: Make) -> None:
+    text = """net (float[1,3,9,9] x) => (float[1,4,1,1] y) {
+        [dear] a = Conv (x, w1) [pool] p = GlobalAveragePool (a)
+        [cheap] b = Conv (p, w2) [relu] r = Relu (b) [last] y = Conv (r, w3) }"""
+    model = make_model(
+        text, {"w1": floats(8, 3, 3, 3), "w2": floats(8, 8, 1, 1), "w3": floats(4, 8, 1, 1)}
+    )
+    train = TrainingData(make_data(x=floats(40, 3, 9, 9), labels=np.arange(40) % 4))
+    spec = Prune(criterion="fisher", sparsity=0.25, per_mac=True)
+    first, _, second, *_ = compress(model, [spec], train=train).graph.graph
+    assert [shape_of(node.outputs[0])[1] for node in (first, second)] == [4, 8]
+    with pytest.raises(EdgecompError, match=r"a criterion that measures the loss; give criterion"):
+        parse_pass("prune:per_mac=true")
+
+
 def test_protected_nodes_stay_whole(small_cnn: Model) -> None:
     with pytest.raises(EdgecompError, match="no channel can be removed"):
         compress(small_cnn, [Prune(protect=("*",))])
