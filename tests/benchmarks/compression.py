@@ -25,10 +25,12 @@ from edgecomp.model import Model
 from edgecomp.passes import parse_passes
 from edgecomp.pipeline import compile_model
 from edgecomp.reference import Executor
+from edgecomp.toolchain import cache_folder
 from edgecomp.training_data import Batch
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.engines.unicorn import UnicornEngine
-from tests.benchmarks.compression_data import sets_of
+from tests.benchmarks.compression_data import Folders, sets_of
+from tests.benchmarks.fashion_mnist import INSTALLED
 
 RESULTS = Path(__file__).parent / "results" / "compression.json"
 DEVICE = "nucleo_l4r5zi"
@@ -49,6 +51,8 @@ class Case:
     target: str
 
 
+FINE_INT4 = "quantize:weights=int4,rounding=reconstruct,samples=256"
+FINE_STEPS = "qat:loss=features,epochs=4,lr=0.001,batch=16,threads=1"
 RECOVER = "distill:epochs=40,lr=0.003,shift=1"
 CASES: Mapping[str, Case] = {
     "mnist, int8": Case("mnist_cnn", ("quantize",), "no loss"),
@@ -86,6 +90,10 @@ CASES: Mapping[str, Case] = {
     "kws, int8": Case("dscnn_kws", ("quantize",), "agreement >= 98 %, loss <= 3 of 500"),
     "kws, int4": Case("dscnn_kws", ("quantize:weights=int4,rounding=reconstruct",), "small loss"),
     "kws, 4-bit palettes": Case("dscnn_kws", ("cluster:bits=4,per=channel", "quantize"), "no loss"),
+    "fashion, W8A8": Case("fashion_net", ("quantize",), "within 0.1 points"),
+    "fashion, W4A8": Case(
+        "fashion_net", (FINE_INT4, FINE_STEPS), "within 0.1 points in 60 s, two weights a byte"
+    ),
     "ad, int8": Case("ad_autoencoder", ("quantize",), "MSE within 2 %"),
     "ad, low rank": Case("ad_autoencoder", ("lowrank:params=0.5", "quantize"), "MSE within 5 %"),
 }
@@ -103,6 +111,7 @@ class Row:
         instructions: on a Cortex-M4, as a share of the int8 program of the model before; exact
             counts. None of a model left in float.
         seconds: of the passes.
+        flash: like `instructions`; None also where it was not measured.
     """
 
     case: str
@@ -114,11 +123,12 @@ class Row:
     bytes: float
     instructions: float | None
     seconds: float
+    flash: float | None = None
 
 
-def measure(name: str, case: Case, shared: Path, work: Path) -> Row:
+def measure(name: str, case: Case, folders: Folders, work: Path) -> Row:
     """Compress, evaluate, compile and count."""
-    sets = sets_of(case.model, shared, work)
+    sets = sets_of(case.model, folders, work)
     batch = sets.test.load(sets.model.inputs)
     started = time.monotonic()
     small = compress(sets.model, parse_passes(case.passes), sets.calibration, train=sets.train)
@@ -126,7 +136,10 @@ def measure(name: str, case: Case, shared: Path, work: Path) -> Row:
     exact, got = outputs(sets.model, batch), outputs(small, batch)
     old, new = statistics(sets.model), statistics(small)
     reconstructs = case.model == "ad_autoencoder"
-    integer = case.passes[-1].startswith("quantize")
+    integer = case.passes[-1].startswith(("quantize", "qat"))
+    instructions, flash = (
+        _on_device(sets.model, small, sets.calibration, work) if integer else (None, None)
+    )
     return Row(
         name,
         quality(exact, batch, reconstructs),
@@ -135,8 +148,9 @@ def measure(name: str, case: Case, shared: Path, work: Path) -> Row:
         new.params / old.params,
         new.macs / old.macs,
         new.bytes / old.bytes,
-        _instructions(sets.model, small, sets.calibration, work) if integer else None,
+        instructions,
         seconds,
+        flash,
     )
 
 
@@ -156,18 +170,22 @@ def quality(found: np.ndarray, batch: Batch, reconstructs: bool) -> float:
     return float(np.mean(found.argmax(1) == batch.labels))
 
 
-def _instructions(before: Model, after: Model, data: CalibrationData, work: Path) -> float:
+def _on_device(
+    before: Model, after: Model, data: CalibrationData, work: Path
+) -> tuple[float, float]:
+    """Instructions and bytes of flash of `after`, as shares of those of `before` in int8."""
     int8 = compress(before, parse_passes(["quantize"]), data)
-    return _count(after, work) / _count(int8, work)
+    (instructions, flash), (most, largest) = _counts(after, work), _counts(int8, work)
+    return instructions / most, flash / largest
 
 
-def _count(model: Model, work: Path) -> int:
+def _counts(model: Model, work: Path) -> tuple[int, int]:
     path = work / "model.edge"
     manifest = compile_model(model, load_device(DEVICE), path)
     engine = UnicornEngine(open_artifact(path))
     counted = engine.count([np.zeros(spec.shape, spec.dtype) for spec in manifest.inputs])
     engine.close()
-    return counted.instructions
+    return counted.instructions, manifest.flash.flash_bytes
 
 
 def line(row: Row) -> str:
@@ -186,6 +204,7 @@ def line(row: Row) -> str:
         share(row.macs),
         f"{1 / row.bytes:.1f}x",
         share(row.instructions),
+        share(row.flash),
         f"{row.seconds:.0f}",
         CASES[row.case].target,
     ]
@@ -193,23 +212,30 @@ def line(row: Row) -> str:
 
 
 HEADING = ("case", "before", "after", "agreement", "parameters", "MACs", "smaller",
-           "M4 instructions", "s", "target")  # fmt: skip
+           "M4 instructions", "M4 flash", "s", "target")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is not known yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--shared", type=Path, required=True, help="folder with models and data")
+    parser.add_argument(
+        "--fashion", type=Path, default=INSTALLED, help="folder of the files of Fashion-MNIST"
+    )
+    parser.add_argument(
+        "--trained", type=Path, default=cache_folder(), help="folder of networks trained here"
+    )
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--again", action="store_true", help="measure what is known, too")
     options = parser.parse_args(arguments)
+    folders = Folders(options.shared, options.fashion, options.trained)
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.case:
         if name in known and not options.again:
             continue
         print(name, file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as work:
-            known[name] = asdict(measure(name, CASES[name], options.shared, Path(work)))
+            known[name] = asdict(measure(name, CASES[name], folders, Path(work)))
         ordered = {case: known[case] for case in CASES if case in known}
         RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
     print("| " + " | ".join(HEADING) + " |")

@@ -18,8 +18,14 @@ from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.passes.equalize import content_of, made_axis, pairs_of, read_axis, store
 from edgecomp.training_data import TrainingData
+from tests.benchmarks import fashion_net
+from tests.benchmarks.fashion_mnist import read_images
 
 Array = npt.NDArray[Any]
+
+
+CALIBRATION_IMAGES = 1024
+"""Of Fashion-MNIST; their labels are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,34 @@ class Arrays:
     labels: Array
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where models and samples are.
+
+    Attributes:
+        shared: those of most cases, in its folders `models` and `data`.
+        fashion: the files of Fashion-MNIST.
+        trained: networks that are trained here where they are absent.
+    """
+
+    shared: Path
+    fashion: Path
+    trained: Path
+
+
 def _images(images: Array) -> Array:
     """uint8 [n, h, w, c] or [n, h, w] to float32 [n, c, h, w], 0 to 1."""
     shaped = images[..., None] if images.ndim == 3 else images
     return np.ascontiguousarray(shaped.transpose(0, 3, 1, 2).astype(np.float32) / 255)
 
 
-def _open(folder: Path, name: str) -> Mapping[str, Array]:
-    with np.load(folder / "data" / name) as archive:
+def _open(folders: Folders, name: str) -> Mapping[str, Array]:
+    with np.load(folders.shared / "data" / name) as archive:
         return {key: archive[key] for key in archive.files}
 
 
-def _mnist(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
-    train, test = _open(folder, "mnist_train_first10k.npz"), _open(folder, "mnist_test.npz")
+def _mnist(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    train, test = _open(folders, "mnist_train_first10k.npz"), _open(folders, "mnist_test.npz")
     part = Arrays(_images(train["images"]), train["labels"])
     return (
         Arrays(part.inputs[:200], part.labels[:200]),
@@ -68,9 +89,12 @@ def _mnist(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
     )
 
 
-def _cifar(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
-    calibration, test = _open(folder, "cifar10_calib.npz"), _open(folder, "cifar10_test_first.npz")
-    train = _open(folder, "cifar10_train_small.npz")
+def _cifar(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = (
+        _open(folders, "cifar10_calib.npz"),
+        _open(folders, "cifar10_test_first.npz"),
+    )
+    train = _open(folders, "cifar10_train_small.npz")
     stream, offsets = train["jpeg"].tobytes(), train["offsets"]
     pieces = [stream[a:b] for a, b in itertools.pairwise(offsets)]
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(piece))) for piece in pieces])
@@ -81,14 +105,14 @@ def _cifar(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
     )
 
 
-def _vww(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
-    calibration, test = _open(folder, "vww_calib.npz"), _open(folder, "vww_test.npz")
+def _vww(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = _open(folders, "vww_calib.npz"), _open(folders, "vww_test.npz")
     part = Arrays(_images(calibration["images"]), calibration["labels"])
     return part, part, Arrays(_images(test["images"]), test["labels"])
 
 
-def _kws(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
-    calibration, test = _open(folder, "kws_mfcc_calib.npz"), _open(folder, "kws_mfcc_test.npz")
+def _kws(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    calibration, test = _open(folders, "kws_mfcc_calib.npz"), _open(folders, "kws_mfcc_test.npz")
 
     def arrays(part: Mapping[str, Array]) -> Arrays:
         return Arrays(part["features"].transpose(0, 3, 1, 2), part["labels"])
@@ -96,19 +120,27 @@ def _kws(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
     return arrays(calibration), arrays(calibration), arrays(test)
 
 
-def _anomaly(folder: Path) -> tuple[Arrays, Arrays, Arrays]:
-    spectrum = _open(folder, "ad_toycar_normal_id01_logmel.npz")["logmel"]
+def _anomaly(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    spectrum = _open(folders, "ad_toycar_normal_id01_logmel.npz")["logmel"]
     windows = np.stack([spectrum[i : i + 5].reshape(-1) for i in range(len(spectrum) - 4)])
     part = Arrays(windows.astype(np.float32), np.zeros(len(windows), np.int64))
     return part, part, part
 
 
-LOADERS: Mapping[str, Callable[[Path], tuple[Arrays, Arrays, Arrays]]] = {
+def _fashion(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    train, test = (read_images(part, folders.fashion) for part in ("train", "test"))
+    few = train.take(np.arange(CALIBRATION_IMAGES))
+    part = Arrays(few.inputs, few.labels)
+    return part, part, Arrays(test.inputs, test.labels)
+
+
+LOADERS: Mapping[str, Callable[[Folders], tuple[Arrays, Arrays, Arrays]]] = {
     "mnist_cnn": _mnist,
     "resnet8_jpeg": _cifar,
     "mobilenetv1_025_vww": _vww,
     "dscnn_kws": _kws,
     "ad_autoencoder": _anomaly,
+    "fashion_net": _fashion,
 }
 
 
@@ -134,12 +166,20 @@ def unevened(model: Model) -> Model:
     return model.with_graph(graph)
 
 
-def sets_of(name: str, shared: Path, work: Path) -> Sets:
+def _model(name: str, folders: Folders) -> Model:
+    if name != "fashion_net":
+        return load(folders.shared / "models" / f"{name}.onnx")
+    path = folders.trained / f"{name}.onnx"
+    fashion_net.need(path, folders.fashion)
+    return load(path)
+
+
+def sets_of(name: str, folders: Folders, work: Path) -> Sets:
     """The model `name` and its samples, brought to its input's form in files in `work`."""
-    model = load(shared / "models" / f"{name.removesuffix(UNEVEN)}.onnx")
+    model = _model(name.removesuffix(UNEVEN), folders)
     if name.endswith(UNEVEN):
         model = unevened(model)
-    parts = dict(zip(PARTS, LOADERS[name.removesuffix(UNEVEN)](shared), strict=True))
+    parts = dict(zip(PARTS, LOADERS[name.removesuffix(UNEVEN)](folders), strict=True))
     for part, arrays in parts.items():
         shape = model.inputs[0].shape
         inputs = arrays.inputs

@@ -30,6 +30,7 @@ BLOCKS = ((16, 1), (16, 1), (24, 2), (24, 1), (40, 2), (40, 1), (40, 1), (64, 1)
 HELD_OUT = 5000
 """The last training images are kept from training: choices are made by them."""
 
+EPOCHS = 9
 BATCH, HIGHEST_RATE, MOMENTUM, DECAY = 128, 0.2, 0.9, 1e-4
 
 
@@ -54,6 +55,13 @@ class InvertedResidual(nn.Module):
         return values + found if self.adds else found
 
 
+class _Mean(nn.Module):
+    """The mean of each channel: [n, channels, h, w] to [n, channels]."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values.mean((2, 3))
+
+
 def _convolution(
     inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1
 ) -> tuple[nn.Module, nn.Module]:
@@ -69,7 +77,7 @@ def build(blocks: Sequence[tuple[int, int]] = BLOCKS) -> nn.Module:
         layers.append(InvertedResidual(channels, outputs, stride))
         channels = outputs
     layers += [*_convolution(channels, HEAD, 1), nn.ReLU6()]
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(HEAD, CLASSES)]
+    layers += [_Mean(), nn.Linear(HEAD, CLASSES)]
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
@@ -124,19 +132,33 @@ def export(network: nn.Module, path: Path) -> None:
     save_model(model, path)
 
 
+def write(path: Path, folder: Path, epochs: int = EPOCHS, seed: int = 0) -> None:
+    """Train on the images in `folder` and write the network."""
+    images = read_images("train", folder)
+    with deterministic(threads=1):
+        torch.manual_seed(seed)
+        network = build()
+        train(images, network, epochs)
+    export(network, path)
+
+
+def need(path: Path, folder: Path) -> None:
+    """Write the network where it is absent."""
+    if not path.exists():
+        print(f"training {path}", file=sys.stderr, flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
     parser.add_argument("--data", type=Path, default=INSTALLED, help="folder of the IDX files")
-    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    with deterministic(threads=1):
-        torch.manual_seed(options.seed)
-        network = build()
-        train(read_images("train", options.data), network, options.epochs)
-    export(network, options.output)
+    write(options.output, options.data, options.epochs, options.seed)
 
 
 if __name__ == "__main__":
