@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgecomp.commands.sensitivity import known_in
 from edgecomp.compress import Statistics, compress_steps, save_model, statistics
 from edgecomp.device import Device, load_device
 from edgecomp.errors import EdgecompError, Reason
+from edgecomp.graph.notes import notes_of
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
@@ -50,12 +51,14 @@ class Compressed:
         passes: the spec of every pass the model has been through.
         steps: the model as it came, and after each pass.
         device: what it was compressed for, or None.
+        left: why passes left layers as they were, by the layer's name.
     """
 
     output: Path
     passes: tuple[str, ...]
     steps: tuple[Step, ...]
     device: Device | None
+    left: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def before(self) -> Statistics:
@@ -74,6 +77,7 @@ class Compressed:
             "after": asdict(self.after),
             "steps": [asdict(step) for step in self.steps],
             "passes": list(self.passes),
+            "left": dict(self.left),
             "output": str(self.output),
         }
 
@@ -137,7 +141,8 @@ def compress_file(
         models.append(after)
         share = _accuracy(after, batch)
         steps.append(Step(str(each), each.brief, statistics(after, device), share))
-    result = Compressed(output, models[-1].history, tuple(steps), device)
+    left = notes_of(models[-1])
+    result = Compressed(output, models[-1].history, tuple(steps), device, left)
     save_model(models[-1], output)
     if extras.save_recipe is not None:
         write_recipe([str(each) for each in passes], extras.save_recipe)

@@ -21,6 +21,8 @@ Array = npt.NDArray[np.float64]
 
 RIDGE = 1e-6
 """Added to the second moments, as a share of their mean: channels always 0 stay solvable."""
+OUTPUT_RIDGE = 1e-3
+"""The same for gradients, which are samples of all that might be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +56,18 @@ class Unfolding:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """A weight tensor and the root of its input's second moments.
+    """A weight tensor, the root of its input's second moments, and that of what outputs matter.
 
     Attributes:
         weight: [outputs, inputs, *window].
         root: L of E[x x^T] = L L^T, [inputs, inputs], lower triangular.
+        matter: R of E[g g^T] = R^T R, [outputs, outputs], upper triangular; g the gradients of the
+            model's outputs by the layer's.
     """
 
     weight: Array
     root: Array
+    matter: Array
 
     @property
     def window(self) -> tuple[int, ...]:
@@ -71,8 +76,9 @@ class Weighted:
 
     @property
     def weighted(self) -> Array:
-        """W L along the input axis."""
-        return np.moveaxis(np.tensordot(self.weight, self.root, axes=(1, 0)), -1, 1)
+        """R W L along the output and the input axis."""
+        made = np.moveaxis(np.tensordot(self.weight, self.root, axes=(1, 0)), -1, 1)
+        return np.tensordot(self.matter, made, axes=(1, 0))
 
     def unweighted(self, factor: Array) -> Array:
         """`factor` L^-1 along its input axis, which is the second."""
@@ -81,15 +87,29 @@ class Weighted:
         solved = np.linalg.solve(self.root.T, flat.T).T
         return np.moveaxis(solved.reshape(moved.shape), -1, 1)
 
+    def mattering_no_more(self, factor: Array) -> Array:
+        """R^-1 `factor` along its output axis, which is the first."""
+        flat = factor.reshape(len(factor), -1)
+        return np.linalg.solve(self.matter, flat).reshape(factor.shape)
 
-def weighted(weight: Array, moments: Array | None) -> Weighted:
-    """`weight` with the root of `moments`, or unweighted where these are None."""
-    inputs = weight.shape[1]
-    if moments is None:
-        return Weighted(weight, np.eye(inputs))
-    mean = float(np.trace(moments)) / inputs
-    ridge = RIDGE * mean if mean > 0.0 else 1.0
-    return Weighted(weight, np.linalg.cholesky(moments + ridge * np.eye(inputs)))
+
+def weighted(weight: Array, moments: Array | None, gradients: Array | None = None) -> Weighted:
+    """`weight` with the roots of second moments of what it reads, and of the model's gradients.
+
+    Either may be None: all channels count alike then.
+    """
+    outputs, inputs = weight.shape[:2]
+    root = np.eye(inputs) if moments is None else _root(moments, RIDGE)
+    matter = np.eye(outputs) if gradients is None else _root(gradients, OUTPUT_RIDGE).T
+    return Weighted(weight, root, matter)
+
+
+def _root(moments: Array, ridge: float) -> Array:
+    """The lower triangle whose square `moments` are."""
+    mean = float(np.trace(moments)) / len(moments)
+    return np.linalg.cholesky(
+        moments + (ridge * mean if mean > 0.0 else 1.0) * np.eye(len(moments))
+    )
 
 
 def unfold(matrix: Array) -> Unfolding:
@@ -121,8 +141,8 @@ def spatial_unfolding(layer: Weighted) -> Unfolding:
 def svd_factors(layer: Weighted, output: Unfolding, rank: int) -> tuple[Array, ...]:
     """[rank, inputs, *window] and [outputs, rank, 1...]: W projected on its outputs' subspace."""
     basis = output.left[:, :rank]
-    first = np.tensordot(basis.T, layer.weight, axes=(1, 0))
-    return first, _pointwise(basis, layer)
+    first = np.tensordot(basis.T @ layer.matter, layer.weight, axes=(1, 0))
+    return first, _pointwise(layer.mattering_no_more(basis), layer)
 
 
 def tucker_factors(
@@ -132,8 +152,9 @@ def tucker_factors(
     outputs, inputs = output.left[:, : ranks[1]], input.left[:, : ranks[0]]
     first = layer.unweighted(inputs.T)
     core = np.moveaxis(np.tensordot(layer.weight, layer.root @ inputs, axes=(1, 0)), -1, 1)
-    core = np.tensordot(outputs.T, core, axes=(1, 0))
-    return _pointwise(first, layer), core, _pointwise(outputs, layer)
+    core = np.tensordot(outputs.T @ layer.matter, core, axes=(1, 0))
+    last = layer.mattering_no_more(outputs)
+    return _pointwise(first, layer), core, _pointwise(last, layer)
 
 
 def spatial_factors(layer: Weighted, spatial: Unfolding, rank: int) -> tuple[Array, ...]:
@@ -142,7 +163,7 @@ def spatial_factors(layer: Weighted, spatial: Unfolding, rank: int) -> tuple[Arr
     root = np.sqrt(spatial.values[:rank])
     first = (spatial.left[:, :rank] * root).T.reshape(rank, inputs, rows, 1)
     last = (spatial.right[:rank] * root[:, None]).reshape(rank, outputs, 1, columns)
-    return layer.unweighted(first), last.transpose(1, 0, 2, 3)
+    return layer.unweighted(first), layer.mattering_no_more(last.transpose(1, 0, 2, 3))
 
 
 def _pointwise(matrix: Array, layer: Weighted) -> Array:
@@ -165,9 +186,15 @@ def _compose_spatial(first: Array, last: Array) -> Array:
     return np.asarray(np.einsum("rih,orw->oihw", first[..., 0], last[:, :, 0]))
 
 
+def _compose_cp(first: Array, rows: Array, columns: Array, last: Array) -> Array:
+    factors = last[..., 0, 0], first[..., 0, 0], rows[:, 0, :, 0], columns[:, 0, 0]
+    return np.asarray(np.einsum("or,ri,rh,rw->oihw", *factors))
+
+
 COMPOSE: Mapping[str, Composer] = {
     "svd": _compose_pair,
     "tucker": _compose_tucker,
     "spatial": _compose_spatial,
+    "cp": _compose_cp,
 }
 """By method: the weight tensor that its factors stand for."""

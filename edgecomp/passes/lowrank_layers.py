@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from edgecomp.graph.cost import CoreCost
 from edgecomp.graph.edit import add_constant, remove_node
 from edgecomp.graph.values import constant_input, input_at, shape_of
 from edgecomp.passes.quantize_weights import float_weights
@@ -20,8 +21,36 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "svd": ("u", "v"),
     "spatial": ("rows", "columns"),
     "tucker": ("first", "core", "last"),
+    "cp": ("first", "rows", "columns", "last"),
 }
 """By method: what the name of each factor ends in."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a factor is and computes.
+
+    Attributes:
+        places: how often its whole weight is multiplied.
+        params: elements of the weight.
+        channels: that it makes at each place.
+        depthwise: whether each of them is made of one channel.
+    """
+
+    places: int
+    params: int
+    channels: int
+    depthwise: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.places * self.params
+
+    def cost(self, core: CoreCost) -> float:
+        """Modelled cost on `core`."""
+        product = core.depthwise if self.depthwise else core.product
+        return product * self.macs + core.output * self.places * self.channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,32 +93,40 @@ class Layer:
         window = self.weight.shape[2:]
         if all(size == 1 for size in window):
             return ("svd",)
-        spatial = ("spatial",) if len(window) == 2 and min(window) > 1 else ()
+        spatial = ("spatial", "cp") if len(window) == 2 and min(window) > 1 else ()
         return ("svd", "tucker", *spatial)
 
-    def sizes(self, method: str, ranks: Sequence[int]) -> list[tuple[int, int]]:
-        """(multiply-accumulates, output elements) of each factor with `ranks`."""
+    def sizes(self, method: str, ranks: Sequence[int]) -> list[Size]:
+        """What each factor with `ranks` computes."""
         outputs, inputs, *window = self.weight.shape
         area, places = int(np.prod(window, dtype=np.int64)), self.places
         if method == "svd":
             (rank,) = ranks
             return [
-                (places * rank * inputs * area, places * rank),
-                (places * outputs * rank, places * outputs),
+                Size(places, rank * inputs * area, rank),
+                Size(places, outputs * rank, outputs),
             ]
         if method == "tucker":
             first, last = ranks
             before = self._input_places()
             return [
-                (before * inputs * first, before * first),
-                (places * first * last * area, places * last),
-                (places * last * outputs, places * outputs),
+                Size(before, inputs * first, first),
+                Size(places, first * last * area, last),
+                Size(places, last * outputs, outputs),
             ]
         (rank,) = ranks
         between = self._places_between()
+        if method == "cp":
+            before = self._input_places()
+            return [
+                Size(before, inputs * rank, rank),
+                Size(between, rank * window[0], rank, depthwise=True),
+                Size(places, rank * window[1], rank, depthwise=True),
+                Size(places, rank * outputs, outputs),
+            ]
         return [
-            (between * inputs * window[0] * rank, between * rank),
-            (places * rank * window[1] * outputs, places * outputs),
+            Size(between, inputs * window[0] * rank, rank),
+            Size(places, rank * window[1] * outputs, outputs),
         ]
 
     def _input_places(self) -> int:
@@ -165,14 +202,16 @@ def _window(node: ir.Node, factor: Array, method: str, place: int) -> dict[str, 
         if not _slides(method, place, axis):
             pads[axis] = pads[axis + rank] = 0
             strides[axis] = dilations[axis] = 1
-    return {
+    window = {
         "kernel_shape": list(factor.shape[2:]),
         "pads": pads,
         "strides": strides,
         "dilations": dilations,
     }
+    depthwise = method == "cp" and place in (1, 2)
+    return {**window, "group": len(factor)} if depthwise else window
 
 
 def _slides(method: str, place: int, axis: int) -> bool:
     """Whether the factor at `place` does the original's stride, padding and dilation on `axis`."""
-    return place == {"svd": 0, "tucker": 1, "spatial": axis}[method]
+    return place == {"svd": 0, "tucker": 1, "spatial": axis, "cp": 1 + axis}[method]

@@ -28,7 +28,13 @@ Array = npt.NDArray[Any]
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "cluster": ("cluster:bits=3", "cluster:bits=2,per=channel", "cluster:epochs=1"),
-    "lowrank": ("lowrank:params=0.7", "lowrank:energy=0.9", "lowrank:rank=vbmf"),
+    "lowrank": (
+        "lowrank:params=0.7",
+        "lowrank:energy=0.9",
+        "lowrank:rank=vbmf",
+        "lowrank:method=cp,energy=0.5",
+        "lowrank:max_drop=0.9,weigh=outputs",
+    ),
     "prune": (
         "prune:sparsity=0.4",
         "prune:macs=0.6,scope=layer,criterion=taylor",
