@@ -17,4 +17,5 @@ def widen_narrow_constants(model: ir.Model) -> None:
         content = constant_of(value)
         if wider is not None and content is not None:
             value.const_value = ir.tensor(content.astype(wider), name=value.name)
-            value.dtype = value.const_value.dtype
+            # a type of its own: clones of a graph share them
+            value.type = ir.TensorType(value.const_value.dtype)

@@ -33,7 +33,8 @@ def lifted(weights: Array, bias: Array, shifts: Array) -> tuple[Array, Array, Ar
     power = np.maximum(shifts.astype(np.int64), 0)
     total = bias.astype(np.int64) << power
     wide = weights.astype(np.int64) << power.reshape(-1, *[1] * (weights.ndim - 1))
-    if np.any(np.abs(wide[power > 0]) > MOST_WEIGHT) or np.any(np.abs(total) >= 1 << 30):
+    grown = power > 0
+    if np.any(np.abs(wide[grown]) > MOST_WEIGHT) or np.any(np.abs(total[grown]) >= 1 << 30):
         return None
     narrow = np.minimum(shifts, 0).astype(shifts.dtype)
     return wide.astype(np.int8), total.astype(bias.dtype), narrow
