@@ -18,7 +18,7 @@ from edgecomp.fit_ram import fit_ram
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.progress import SILENT, Progress
-from edgecomp.target import Build, load_target
+from edgecomp.target import Build, StoringTarget, load_target
 from edgecomp.training_data import TrainingData
 from edgecomp_runtime.artifact import write_artifact
 from edgecomp_runtime.manifest import STATE_NAME, Flash, Manifest
@@ -74,7 +74,7 @@ def compile_model(
         built = fit_ram(
             lowered,
             options.ram_limit,
-            lambda program: emitted(program, device, options.optimize),
+            lambda program: emitted(program, device, options.optimize, options.ram_limit),
             lambda program, source: _build(program, source, device, options.optimize),
         )
         step()
@@ -101,8 +101,10 @@ def _build(program: Program, source: CSource, device: Device, optimize: str) -> 
         return load_target(device.target).build(source, program, device, Path(work), optimize)
 
 
-def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, CSource]:
-    """`program` with its kernels as `device` wants them and its calls in order, and its C.
+def emitted(
+    program: Program, device: Device, optimize: str, ram_limit: int | None = None
+) -> tuple[Program, CSource]:
+    """`program` with kernels and constants as `device` wants them, its calls in order, and its C.
 
     Raises:
         EdgecompError: it cannot be written in C.
@@ -114,4 +116,10 @@ def emitted(program: Program, device: Device, optimize: str) -> tuple[Program, C
     kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
     program = replace(program, kernels=kernels)
     source = emit_c(program)
-    return replace(program, calls=source.calls), source
+    program = replace(program, calls=source.calls)
+    if isinstance(target, StoringTarget):
+        stored = target.store(program, source.plan, device, optimize, ram_limit)
+        if stored is not program:
+            source = emit_c(stored)
+            program = replace(stored, calls=source.calls)
+    return program, source

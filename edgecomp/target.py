@@ -15,7 +15,7 @@ from edgecomp_runtime.manifest import Flash, Machine
 if TYPE_CHECKING:
     from edgecomp.device import Device
     from edgecomp.lowering.emit_c import CSource
-    from edgecomp.program import Kernel, Program
+    from edgecomp.program import Kernel, MemoryPlan, Program
     from edgecomp_runtime.artifact import Artifact
 
 
@@ -72,6 +72,34 @@ class Target(Protocol):
 
         Raises:
             EdgecompError: the compiler refused the source, or a tool is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class StoringTarget(Target, Protocol):
+    """A target that stores weights in fewer bytes, where its devices have few.
+
+    Others leave them plain: the file of a shared library is no larger than its artifact, which is
+    compressed.
+    """
+
+    def store(
+        self,
+        program: Program,
+        plan: MemoryPlan,
+        device: Device,
+        optimize: str,
+        ram_limit: int | None,
+    ) -> Program:
+        """`program` with some constants in fewer bytes, or itself where that does not pay.
+
+        Args:
+            program: as `arrange` gave it, its calls in the order of `plan`.
+            plan: where every buffer lives.
+            device: what it runs on.
+            optimize: "speed", "balanced" or "size", as in `build`.
+            ram_limit: bytes of RAM the user allows; None where that is all there is.
         """
         ...
 

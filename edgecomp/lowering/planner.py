@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 
 from edgecomp.lowering.lifetimes import accesses_of, sharing_of, tensor_lifetimes
 from edgecomp.lowering.memory import Lifetime, plan_memory
@@ -33,35 +33,40 @@ def scratch_name(call: Call, position: int, index: int) -> str:
     return f"scratch {index} of call {position}, {call.name}"
 
 
+def scratch_of(calls: Sequence[Call], plan: MemoryPlan) -> dict[str, list[int]]:
+    """The `Scratch` of the kernels of `calls`, in the order they have in `plan`."""
+    sizes = {record.name: record.bytes for record in plan.buffers}
+    found: dict[str, list[int]] = {}
+    for position, call in enumerate(calls):
+        names = (scratch_name(call, position, index) for index in count())
+        found[call.kernel] = [sizes[name] for name in takewhile(sizes.__contains__, names)]
+    return found
+
+
 def scratch_bytes(calls: Sequence[Call], plan: MemoryPlan) -> dict[str, int]:
     """Bytes of scratch memory by the names of calls; of calls of one name, the most."""
-    sizes = {record.name: record.bytes for record in plan.buffers}
+    scratch = scratch_of(calls, plan)
     found: dict[str, int] = {}
-    for position, call in enumerate(calls):
-        total = 0
-        for index in count():
-            size = sizes.get(scratch_name(call, position, index))
-            if size is None:
-                break
-            total += size
-        found[call.name] = max(found.get(call.name, 0), total)
+    for call in calls:
+        found[call.name] = max(found.get(call.name, 0), sum(scratch[call.kernel]))
     return found
 
 
 def plan_program(program: Program, scratch: Scratch) -> Planned:
     """The smallest plan found; the calls stay in their order where no other takes less memory."""
-    kept = Planned(program.calls, _memory(program, scratch))
+    kept = Planned(program.calls, memory_plan(program, scratch))
     if program.views:
         return kept  # calls that make parts of tensors are in the best order already
     order = best_order(program, [sum(scratch[call.kernel]) for call in program.calls])
     calls = tuple(program.calls[index] for index in order)
     if calls == program.calls:
         return kept
-    moved = Planned(calls, _memory(replace(program, calls=calls), scratch))
+    moved = Planned(calls, memory_plan(replace(program, calls=calls), scratch))
     return moved if moved.memory.arena_bytes < kept.memory.arena_bytes else kept
 
 
-def _memory(program: Program, scratch: Scratch) -> MemoryPlan:
+def memory_plan(program: Program, scratch: Scratch) -> MemoryPlan:
+    """The smallest plan found with the calls in the order they have."""
     accesses = accesses_of(program)
     buffers = tensor_lifetimes(accesses, len(program.calls))
     buffers += [

@@ -176,3 +176,23 @@ def test_a_streaming_model_shows_what_it_takes_and_keeps(edgecomp: Edgecomp) -> 
     assert "int8 1 x 3 x 40, scale 0.101961, zero point -128" in text
     assert "state 6 tensors" in text
     assert "kept between inferences" in text
+
+
+def test_weights_in_fewer_bytes_say_how(edgecomp: Edgecomp, here: Path, demo: Path) -> None:
+    passes = ("-p", "cluster:bits=4,per=channel", "-p", "quantize:samples=16")
+    given = (
+        "--data",
+        demo / "train.npz",
+        "--device",
+        "nucleo_l4r5zi",
+        "--optimize",
+        "size",
+        "--json",
+    )
+    compiled = edgecomp("compile", demo / "digits.onnx", *passes, *given, "-o", here / "few.edge")
+    assert compiled.code == 0
+    ops = edgecomp("inspect", here / "few.edge", "--json").json["ops"]
+    assert {op["weights"] for op in ops} == {"", "palettes of 16 values"}
+    shown = edgecomp("inspect", here / "few.edge").out
+    assert "stored as" in shown
+    assert "stored as" not in edgecomp("inspect", demo / "digits-nucleo_l4r5zi.edge").out

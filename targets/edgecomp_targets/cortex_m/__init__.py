@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgecomp.compile_c import compile_source, flash_of, source_members, write_files
 from edgecomp.device import Device
-from edgecomp.program import Kernel, Program
+from edgecomp.program import Kernel, MemoryPlan, Program
 from edgecomp.target import Build
 from edgecomp.toolchain import zig
 from edgecomp_runtime.manifest import BufferRecord, Machine, TensorSpec
@@ -41,6 +41,20 @@ class CortexM:
         from edgecomp_targets.cortex_m.arrange import arrange
 
         return arrange(program, device.core, optimize)
+
+    def store(
+        self,
+        program: Program,
+        plan: MemoryPlan,
+        device: Device,
+        optimize: str,
+        ram_limit: int | None,
+    ) -> Program:
+        """See `StoringTarget.store`."""
+        # imported here so that listing devices need not wait for TVM
+        from edgecomp_targets.cortex_m.storage import store
+
+        return store(program, plan, device, optimize, ram_limit)
 
     def schedule(self, kernel: Kernel, device: Device) -> Kernel:
         """See `Target.schedule`."""

@@ -67,7 +67,7 @@ def _packed(weights: Array) -> npt.NDArray[np.uint8]:
 
 def _order(filled: int) -> WeightOrder:
     """Of filters of so many quads; where those are odd, of two filters."""
-    return WeightOrder(((0, 1),), run=filled if filled % 2 else filled // 2)
+    return WeightOrder(((0, 1),), run=filled if filled % 2 else filled // 2, zero=-WEIGHT_OFFSET)
 
 
 def _fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:

@@ -109,18 +109,17 @@ def _in_bits(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
 
 def _sparse(constant: Array, order: WeightOrder) -> Coded:
     content = order.bytes_of(constant)
-    kept = content != 0
+    kept = content != order.zero
     mask = np.pad(kept, (0, -len(kept) % MASK_BITS))
     words = np.packbits(mask, bitorder="little").view("<u4").astype(np.uint32)
     kind = "pairs" if order.pairs else "bytes"
-    weights = order.weights_of(constant)
-    percent = 100 * np.count_nonzero(weights) / weights.size
+    percent = 100 * np.mean(order.weights_of(constant) != order.zero)
     return Coded(
         f"ec_unpack_sparse_{kind}",
         {
             "mask": words,
             "values": content[kept] if kept.any() else np.zeros(1, np.int8),
-            "geometry": np.array([len(content)], np.int32),
+            "geometry": np.array([len(content), order.zero], np.int32),
         },
         f"sparse, {percent:.0f} % of the weights",
     )

@@ -28,12 +28,14 @@ class WeightOrder:
         run: how many times `UNIT` weights a run has.
         pairs: weights are 16-bit numbers 256 * b + a of two filters, modulo 2^16: a carry of a is
             part of the high byte.
+        zero: the byte that stands for a weight of 0, as int8; 0 of pairs.
     """
 
     parts: tuple[tuple[int, int], ...]
     lanes: int = 1
     run: int = 1
     pairs: bool = False
+    zero: int = 0
 
     @property
     def group_bytes(self) -> int:

@@ -2,7 +2,8 @@
  *
  * Palettes: an index of some bits for each weight, and tables of int8. The order of the weights is that of
  * `weight_order.py`: blocks of parts; a part is words that are no weights, then groups of a run for each lane.
- * Zeros: a bit for each byte, the first in the lowest bit, and the bytes that are not zero.
+ * Zeros: a bit for each byte, the first in the lowest bit, and the bytes that do not stand for 0; their number
+ * and the byte that stands for 0 are the shape.
  *
  * `pairs`: the bytes are those of 16-bit numbers 256 * b + a, where a negative a takes one from the high byte.
  */
@@ -59,7 +60,7 @@ EC_INLINE void ec_unpack_words(ec_unpack_place *place, int32_t count) {
   }
 }
 
-/* Functions for each width of an index, by `run`: what unpacks a run. */
+/* A function for a width of an index, by `run_of`: what unpacks a run. */
 #define EC_UNPACK_FUNCTION(name, run_of, bits, pairs)                                            \
   EC_NOINLINE void name(const uint8_t *codes, const int8_t *tables, const int32_t *shape,        \
                         void *out) {                                                             \
@@ -93,7 +94,7 @@ EC_UNPACK_FUNCTION(ec_unpack_pairs_4, ec_unpack_run, 4, 1)
 EC_UNPACK_FUNCTION(ec_unpack_pairs_5, ec_unpack_run, 5, 1)
 EC_UNPACK_FUNCTION(ec_unpack_pairs_6, ec_unpack_run, 6, 1)
 
-/* A byte that is not zero, at place `k`; those before it are there, the others still zero. */
+/* A weight that is not 0, at place `k`; those before it are there, the others still 0. */
 EC_INLINE void ec_unpack_byte(int8_t *to, uint32_t k, int32_t value, int pairs) {
   if (pairs && !(k & 1)) to[k + 1] = (int8_t)(value < 0 ? -1 : 0);
   to[k] = (int8_t)(pairs ? to[k] + value : value);
@@ -103,7 +104,7 @@ EC_INLINE void ec_unpack_sparse(const uint32_t *mask, const int8_t *values, cons
                                 void *out, int pairs) {
   int8_t *to = (int8_t *)out;
   int8_t *const end = to + shape[0];
-  ec_fill(to, 0, (size_t)shape[0]);
+  ec_fill(to, (int)shape[1], (size_t)shape[0]);
   for (; to < end; to += 32) {
     uint32_t kept = *mask++;
 #if defined(__GNUC__) && !defined(__ARM_ARCH_6M__)
