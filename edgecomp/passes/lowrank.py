@@ -25,6 +25,7 @@ from edgecomp.graph.summary import summarize
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
+from edgecomp.passes.held_out import halves
 from edgecomp.passes.lowrank_factors import Array
 from edgecomp.passes.lowrank_layers import Layer, layers_of, replace_layer
 from edgecomp.passes.lowrank_plan import (
@@ -41,7 +42,7 @@ from edgecomp.passes.lowrank_plan import (
 from edgecomp.passes.lowrank_refit import Samples, refit
 from edgecomp.passes.moments import channel_moments
 from edgecomp.passes.options import option
-from edgecomp.passes.quantize_mixed import judge_of
+from edgecomp.passes.quantize_mixed import Judge
 from edgecomp.passes.training import need_torch
 from edgecomp.training_data import Batch
 
@@ -70,7 +71,8 @@ class LowRank(Pass):
     max_drop: float = option(
         1.0,
         "instead: the most that may be lost of the accuracy on the training samples (or, without "
-        "labels, of the agreement with the model), as a share",
+        "labels, of the agreement with the model), as a share; half of the samples are "
+        "held out to tell it",
         0.0,
         1.0,
     )
@@ -98,12 +100,15 @@ class LowRank(Pass):
     def apply(self, model: Model, context: Context) -> Model:
         """The model with factors in place of weights; see `Pass.apply`."""
         core = MACS_ALONE if context.device is None else CORES[context.device.core]
+        judge = None
+        if self.max_drop < 1.0:
+            context, judge = halves(model, context, self.name)
         layers = self._unfolded(model, context)
         work = _Work(model, context, layers, self._fitted_on(context))
-        if self.max_drop < 1.0:
-            graph = self._within_drop(work, core)
-        else:
+        if judge is None:
             graph = work.made(self._plan(work, core))
+        else:
+            graph = self._within_drop(work, core, judge)
         for layer in layers_of(graph.graph):
             if self._excluded(layer):
                 note(layer.node, self.name, "excluded")
@@ -193,10 +198,8 @@ class LowRank(Pass):
             )
         )
 
-    def _within_drop(self, work: _Work, core: CoreCost) -> ir.Model:
+    def _within_drop(self, work: _Work, core: CoreCost, judge: Judge) -> ir.Model:
         """The smallest model that is as good as asked: the ladder is halved in."""
-        data = work.context.need_data(self.name)
-        judge = judge_of(work.model, data, work.context)
         ladder = [chosen for chosen in self._ladder(work, core) if chosen]
         before = judge.quality(work.model)
         low, high, best, drop = 0, len(ladder), None, 1.0

@@ -17,6 +17,7 @@ from edgecomp.graph.notes import notes_of
 from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.passes import parse_pass
+from edgecomp.passes.held_out import Half, half
 from edgecomp.passes.lowrank import LowRank
 from edgecomp.passes.lowrank_cp import cp_factors, decompose
 from edgecomp.passes.lowrank_factors import COMPOSE, weighted
@@ -164,7 +165,7 @@ def test_the_accuracy_is_kept(
     for most in (0.25, 0.6):
         small = compress(net, [parse_pass(f"{spec}{most}")], data, train=TrainingData(data))
         same = first_outputs(small, data).argmax(axis=1) == labels
-        assert np.mean(same) >= 1 - most - 1e-9
+        assert np.mean(same[half(80, 1, "")]) >= 1 - most - 1e-9
         sizes.append(statistics(small).macs)
     assert sizes[1] <= sizes[0] < statistics(net).macs
 
@@ -175,6 +176,27 @@ def test_a_limit_that_nothing_keeps(make_model: Make, make_data: Make, floats: M
     )
     with pytest.raises(EdgecompError, match="nothing can be decomposed within max_drop=0: no lay"):
         compress(model, [LowRank(max_drop=0.0)], make_data(x=floats(9, 2)))
+
+
+@pytest.mark.parametrize("count", [2, 7, 20])
+@pytest.mark.parametrize("limit", [None, 3])
+def test_halves_share_no_sample(net: Model, make_data: Make, count: int, limit: int | None) -> None:
+    numbers = np.arange(count, dtype=np.float32)
+    data = make_data(x=np.broadcast_to(numbers[:, None, None, None], (count, 6, 8, 8)))
+    parts = [Half(data.path, None, which) for which in (0, 1)]
+    found = [[row["x"].flat[0] for row in part.samples(net.inputs, limit)] for part in parts]
+    assert not set(found[0]) & set(found[1])
+    assert sum(part.count(net.inputs) for part in parts) == count
+    if limit is None:
+        assert sorted([*found[0], *found[1]]) == list(range(count))
+    else:
+        assert [len(rows) for rows in found] == [min(limit, part.count(net.inputs))
+                                                 for part in parts]  # fmt: skip
+
+
+def test_one_sample_cannot_be_held_out(net: Model, make_data: Make, floats: Make) -> None:
+    with pytest.raises(EdgecompError, match="one sample cannot be split in two; give more"):
+        compress(net, [LowRank(max_drop=0.1)], make_data(x=floats(1, 6, 8, 8)))
 
 
 @pytest.mark.parametrize(
