@@ -61,6 +61,14 @@ class Compressed:
     left: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def left_by_reason(self) -> Mapping[str, Sequence[str]]:
+        """The layers left as they were for each reason."""
+        found: dict[str, list[str]] = {}
+        for name, why in self.left.items():
+            found.setdefault(why, []).append(name)
+        return found
+
+    @property
     def before(self) -> Statistics:
         """What the model cost as it came."""
         return self.steps[0].statistics

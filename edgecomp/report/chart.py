@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 760, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 230, 34, 48
+LEFT, RIGHT, TOP, BOTTOM = 80, 230, 34, 48
 """Pixels of a chart, and of its margins; the legend is in the right one."""
 TICKS = 5
 """About how many there are on an axis."""

@@ -47,7 +47,7 @@ def write_page(
     """
     template = files("edgecomp.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    device, layers = result.device, layer_rows(before, after)
+    device = result.device
     text = environment.from_string(template).render(
         name=before.name,
         style=STYLE,
@@ -55,8 +55,8 @@ def write_page(
         figures=list(_figures(result)),
         tested=result.steps[0].accuracy is not None,
         steps=[_step(step, device) for step in result.steps],
-        layers=layers,
-        noted=any(layer.note for layer in layers),
+        layers=layer_rows(before, after),
+        left=result.left_by_reason,
         charts=[draw(chart) for chart in sensitivity_charts(sensitivities)],
         histograms=list(weights_rows(after)),
         recipe=recipe_text([step.spec for step in result.steps[1:]]),

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgecomp.graph.macs import macs_of
-from edgecomp.graph.notes import notes_of
 from edgecomp.graph.palette import is_palette, palette_of, weights_of
 from edgecomp.graph.qdq import is_dequantize, quantized_source
 from edgecomp.graph.values import bytes_of, constant_of, is_constant
@@ -33,12 +32,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer: its multiply-accumulates, the bytes of its constants, and why it was left whole."""
+    """A layer: its multiply-accumulates, and the bytes of its constants."""
 
     name: str
     macs: Bar
     bytes: Bar
-    note: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,6 @@ def layer_rows(before: Model, after: Model) -> list[LayerRow]:
     sizes = _sums(before, after, names, {str(n.name): _bytes(n) for n in after.graph.graph})
     old_macs = {str(node.name): macs_of(node) for node in before.graph.graph}
     old_sizes = {str(node.name): _bytes(node) for node in before.graph.graph}
-    notes = notes_of(after)
     most = max((old_macs[name] for name in names), default=0)
     largest = max((old_sizes[name] for name in names), default=0)
     return [
@@ -68,7 +65,6 @@ def layer_rows(before: Model, after: Model) -> list[LayerRow]:
             name,
             _bar(old_macs[name], macs.get(name, 0), most),
             _bar(old_sizes[name], sizes.get(name, 0), largest),
-            notes.get(name, ""),
         )
         for name in names
     ]

@@ -31,19 +31,8 @@ def compressed_lines(result: Compressed) -> Lines:
     if result.steps[0].accuracy is not None:
         header.append("accuracy#")
     yield table("", tuple(header), [_step_row(step) for step in result.steps])
-    yield facts([*_left(result), ("written", str(result.output))])
-
-
-def _left(result: Compressed) -> Pairs:
-    """Layers that were left as they were, by the reason."""
-    reasons = dict.fromkeys(result.left.values())
-    return [
-        (
-            "left",
-            f"{', '.join(name for name, why in result.left.items() if why == reason)}: {reason}",
-        )
-        for reason in reasons
-    ]
+    left = [("left", f"{', '.join(names)}: {why}") for why, names in result.left_by_reason.items()]
+    yield facts([*left, ("written", str(result.output))])
 
 
 def _step_row(step: Step) -> tuple[str, ...]:

@@ -82,6 +82,17 @@ def test_the_report_of_a_device_with_curves(edgecomp: Edgecomp, demo: Path, here
     assert Page(text).links == []
 
 
+def test_layers_left_as_they_were(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
+    """Told on the terminal, in JSON and on the page."""
+    call = ("compress", demo / "digits.onnx", "-p", "lowrank:energy=0.999,exclude=dense", "-o",
+            "small.onnx", "--data", demo / "train.npz", "--report", "r.html")  # fmt: skip
+    told = edgecomp(*call).out
+    left = edgecomp(*call, "--json").json["left"]
+    assert left["dense"] == "lowrank: excluded"
+    assert "dense: lowrank: excluded" in told
+    assert "Left as they were: dense (lowrank: excluded)." in (here / "r.html").read_text()
+
+
 def test_sensitivities_that_do_not_fit(edgecomp: Edgecomp, demo: Path, here: Path) -> None:
     row = {"node": "elsewhere", "spec": "quantize"}
     (here / "s.json").write_text(json.dumps({"key": row}))
