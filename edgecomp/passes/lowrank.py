@@ -9,7 +9,7 @@ and the factors are fitted to what the layer made before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Literal
 
@@ -82,7 +82,7 @@ class LowRank(Pass):
         "outputs, which ranks are then shared out by (gradients; extra train)",
     )
     refit: bool = option(True, "fit factors to what the layer made before, if there are samples")
-    samples: int = option(128, "calibration samples used at most", 1)
+    samples: int = option(128, "samples used at most: of those to train on, where there are any", 1)
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes to leave alone")
 
     def conflicts(self) -> Iterator[Reason]:
@@ -100,6 +100,8 @@ class LowRank(Pass):
     def apply(self, model: Model, context: Context) -> Model:
         """The model with factors in place of weights; see `Pass.apply`."""
         core = MACS_ALONE if context.device is None else CORES[context.device.core]
+        if context.train is not None:  # there are mostly more of them
+            context = replace(context, data=context.train.samples)
         judge = None
         if self.max_drop < 1.0:
             context, judge = halves(model, context, self.name)
