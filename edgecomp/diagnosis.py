@@ -19,6 +19,7 @@ CHANGES: Mapping[str, tuple[Any, ...]] = {
     "per_channel": (True,),
     "bias_correction": (True,),
     "equalize": (True,),
+    "smooth": (0.5,),
     "rounding": ("reconstruct",),
     "weights": ("int8",),
     "activations": ("int16",),

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from edgecomp.calibration import CalibrationData
 from edgecomp.graph.qdq import is_dequantize, qdq_pair
 from edgecomp.model import Model
+from edgecomp.passes.quantize_observe import channel_range
 from edgecomp.reference import Executor
 
 Array = npt.NDArray[Any]
@@ -218,5 +219,4 @@ def _channel_ranges(content: Array) -> Array:
     """The largest magnitude of each channel: axis 1 of images, else the last."""
     if content.ndim < 2:
         return np.asarray(np.abs(content).max(initial=0.0)).reshape(1)
-    moved = np.moveaxis(content, 1 if content.ndim >= 4 else -1, -1)
-    return np.asarray(np.abs(moved).reshape(-1, moved.shape[-1]).max(axis=0, initial=0.0))
+    return channel_range(content, 1 if content.ndim >= 4 else -1)

@@ -107,7 +107,8 @@ def content_of(node: ir.Node, index: int) -> Array:
 
 def made_axis(node: ir.Node) -> int:
     """The axis of the weights along which a layer makes channels."""
-    return 1 if node.op_type == "Gemm" and not node.attributes.get_int("transB", 0) else 0
+    plain = node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)
+    return 1 if plain or node.op_type == "MatMul" else 0
 
 
 def read_axis(node: ir.Node) -> int:

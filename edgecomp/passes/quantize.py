@@ -27,6 +27,7 @@ from edgecomp.passes.quantize_palettes import without_palettes
 from edgecomp.passes.quantize_plan import make_plan
 from edgecomp.passes.quantize_reconstruct import layer_inputs, reconstructed
 from edgecomp.passes.quantize_weights import INT4_LIMIT, QuantizedWeights
+from edgecomp.passes.smooth import smoothed
 
 LIMITS: Mapping[str, int] = {"int8": 127, "int4": INT4_LIMIT}
 """The largest weight of each kind; the smallest is its negative."""
@@ -68,6 +69,9 @@ class Quantize(Pass):
         "nearest", "of weights: to the nearest, or so that the outputs of layers change least"
     )
     equalize: bool = option(False, "scale channels of layers in a row to ranges that suit both")
+    smooth: float = option(
+        0.0, "share of the ranges of activations moved to the weights, as 0.5 in transformers", 0, 1
+    )
 
     def conflicts(self) -> Iterator[Reason]:
         """See `Pass.conflicts`."""
@@ -99,6 +103,9 @@ class Quantize(Pass):
     def prepared(self, model: Model, context: Context) -> Model:
         """The float model that is quantized: the same function, in numbers that suit integers."""
         model, _ = without_palettes(model)
+        if self.smooth:
+            data, progress = context.need_data(self.name), context.progress
+            model = smoothed(model, self.smooth, data, self.samples, progress)
         return equalized(model) if self.equalize else model
 
     def _weights(
