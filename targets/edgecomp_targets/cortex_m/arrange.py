@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from edgecomp_targets.cortex_m import (
     dsp_depthwise,
     dsp_mean,
     dsp_wide,
+    int4,
     mul_conv,
     mul_dense,
     mul_depthwise,
@@ -29,6 +30,8 @@ from edgecomp_targets.cortex_m import (
 )
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
+
+Array = npt.NDArray[Any]
 
 Rule = Callable[..., Replacement | None]
 
@@ -82,12 +85,36 @@ CORE_RULES: Mapping[str, tuple[Rules, ...]] = {
 
 DSP_CORES = ("cortex_m4", "cortex_m7", "cortex_m33")
 
+INT4_KINDS = (("conv2d", ConvWork), ("dense", DenseWork))
+DENSE_INT4: Rules = {("dense", DenseWork): dsp_dense.dense_int4}
+DSP_INT4: Mapping[str, tuple[Rules, ...]] = {
+    "speed": (),
+    "balanced": (DENSE_INT4, {("conv2d", ConvWork): dsp_conv.large_conv_int4}),
+    "size": (
+        DENSE_INT4,
+        {("conv2d", ConvWork): dsp_conv.conv_int4, ("dense", DenseWork): dsp_conv.dense_int4},
+    ),
+}
+"""By `optimize`, what is tried after `WIDE_RULES` where packing pays: see `int4.py`."""
 
-def rules(core: str, optimize: str) -> tuple[Rules, ...]:
-    """What is tried on a core, in this order."""
+CORE_INT4: Mapping[str, Rules] = {
+    "cortex_m0plus": {},
+    "cortex_m3": {},
+    "cortex_m55": {
+        ("conv2d", ConvWork): mve_slide.conv_int4,
+        ("dense", DenseWork): mve_conv.dense_int4,
+    },
+}
+"""The same for other cores, tried first unless for speed."""
+
+
+def rules(core: str, optimize: str, packs: bool) -> tuple[Rules, ...]:
+    """What is tried on a core, in this order; with `packs` weights of four bits, too."""
     if core in DSP_CORES:
-        return (WIDE_RULES[optimize], DENSE_RULES, DSP_RULES)
-    return CORE_RULES[core]
+        packed = DSP_INT4[optimize] if packs else ()
+        return (WIDE_RULES[optimize], *packed, DENSE_RULES, DSP_RULES)
+    packed = (CORE_INT4[core],) if packs and optimize != "speed" else ()
+    return (*packed, *CORE_RULES[core])
 
 
 def arrange(program: Program, core: str, optimize: str) -> Program:
@@ -96,7 +123,7 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
     kernels: dict[str, Kernel] = {}
     calls: list[Call] = []
     used: list[str] = []
-    tried = rules(core, optimize)
+    tried = rules(core, optimize, int4.pays(_weights(program)))
     for call in program.calls:
         kernel = program.kernels[call.kernel]
         found = _replacement(program, kernel, call, tried)
@@ -114,6 +141,14 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
         calls=tuple(calls),
         headers={**program.headers, **headers(used)},
     )
+
+
+def _weights(program: Program) -> Iterator[Array]:
+    """The weights of convolutions and dense layers that are kept int8 or int4."""
+    for call in program.calls:
+        kernel = program.kernels[call.kernel]
+        if (kernel.schedule_as, type(kernel.work)) in INT4_KINDS:
+            yield program.constants[call.operands[1]]
 
 
 def _replacement(
@@ -147,4 +182,6 @@ def _kernel(program: Program, kernel: Kernel, call: Call, found: Replacement) ->
     tensors = program.tensors
     shapes = [tensors[name].shape for name in call.operands[: len(found.inputs)]]
     func = found.build(shapes, tensors[call.operands[-1]].shape)
-    return replace(kernel, schedule_as="extern", func=func, work=found.order, overlaps=found.overlaps)
+    return replace(
+        kernel, schedule_as="extern", func=func, work=found.order, overlaps=found.overlaps
+    )

@@ -9,29 +9,50 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
-from edgecomp_targets.cortex_m.dsp_weights import even_channels, pack_weights, quads
+from edgecomp_targets.cortex_m import int4
+from edgecomp_targets.cortex_m.dsp_weights import INT4, INT8, Storage, quads
 from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
 from edgecomp_targets.cortex_m.rescale import fast_channels
 from edgecomp_targets.cortex_m.weight_order import WeightOrder
-
-# `ec_dsp_block`, behind the expanded patches.
-BLOCK_WORDS = 6
 
 Array = npt.NDArray[Any]
 
 
 def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
     """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
+    return _conv(INT8, work, weights, constants)
+
+
+def conv_int4(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """The same with weights of four bits; None when they are of more, too."""
+    return _conv(INT4, work, weights, constants)
+
+
+def large_conv_int4(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """The same for many filters."""
+    many = work.shape.out_channels >= int4.MANY_FILTERS
+    return _conv(INT4, work, weights, constants) if many else None
+
+
+def _conv(
+    storage: Storage, work: ConvWork, weights: Array, constants: tuple[Array, ...]
+) -> Replacement | None:
     if work.shape.group != 1 or work.shape.dilations != (1, 1):
         return None
     shape = flattened(work.shape)
-    return _replacement(shape, work.input_zero_point, work.rescale, weights, constants)
+    return _replacement(storage, shape, work.input_zero_point, work.rescale, weights, constants)
 
 
 def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
     """A dense layer with weights [O,K]: a convolution with a pixel for each row."""
     shape = pointwise(work.rows, work.depth, work.units)
-    return _replacement(shape, 0, work.rescale, weights, constants)
+    return _replacement(INT8, shape, 0, work.rescale, weights, constants)
+
+
+def dense_int4(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
+    """The same with weights of four bits; None when they are of more."""
+    shape = pointwise(work.rows, work.depth, work.units)
+    return _replacement(INT4, shape, 0, work.rescale, weights, constants)
 
 
 def pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
@@ -49,6 +70,7 @@ def flattened(shape: ConvShape) -> ConvShape:
 
 
 def _replacement(
+    storage: Storage,
     shape: ConvShape,
     zero_point: int,
     rescale: Rescale,
@@ -57,22 +79,23 @@ def _replacement(
 ) -> Replacement | None:
     matrix = weights.reshape(len(weights), -1)
     channels = fast_channels(matrix, constants, rescale)
-    packed = pack_weights(channels.weights) if channels is not None else None
+    packed = storage.pack(channels.weights) if channels is not None else None
     if channels is None or packed is None:
         return None
     fields = conv_fields(shape, zero_point, rescale, whole_words=True)
     return Replacement(
-        "ec_dsp_conv",
+        f"ec_dsp_conv{storage.suffix}",
         "edgecomp_dsp_conv.h",
         (0,),
         {
             "packed": packed,
-            "channels": even_channels(channels.doubled()),
+            "channels": storage.whole_groups(channels.doubled()),
             "geometry": geometry(fields),
         },
-        _scratch_words(fields),
+        _scratch_words(fields, storage.block_words),
         _overlaps(shape, fields["padded_width"] != 0),
-        order=WeightOrder(((0, 1),), run=fields["quads"], pairs=True),
+        storage.name,
+        order=WeightOrder(((0, 1),), run=fields["quads"], pairs=True) if storage is INT8 else None,
     )
 
 
@@ -113,14 +136,14 @@ def conv_fields(
     }
 
 
-def _scratch_words(fields: dict[str, int]) -> int:
+def _scratch_words(fields: dict[str, int], block_words: int) -> int:
     """Two expanded patches with a block, rows with their border, two patches of bytes."""
     if fields["padded_width"] == 0:
         pixels = fields["out_width"] * fields["out_height"]
-        return fields["quads"] * (4 if pixels > 1 else 2) + BLOCK_WORDS
+        return fields["quads"] * (4 if pixels > 1 else 2) + block_words
     rows = fields["kernel_height"]
     if fields["out_width"] % 2 and fields["out_height"] > 1:
         rows += fields["stride_height"]
     row_words = quads(fields["padded_width"] * fields["channels"] * rows + 4)
     byte_patches = 2 * (fields["quads"] + 1) * (fields["span"] % 4 != 0)
-    return fields["quads"] * 4 + BLOCK_WORDS + row_words + byte_patches
+    return fields["quads"] * 4 + block_words + row_words + byte_patches

@@ -16,6 +16,7 @@ from edgecomp_targets.cortex_m.mve_stream import (
     FILTERS_AT_ONCE,
     LANES,
     Patch,
+    fits_int4,
     form_of,
     has_one_scale,
     one_row,
@@ -37,17 +38,35 @@ Array = npt.NDArray[Any]
 
 def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
     """A convolution with weights [O,KH,KW,C]; None when it has groups or dilation."""
+    return _conv(work, weights, constants, two_in_a_byte=False)
+
+
+def conv_int4(work: ConvWork, weights: Array, *constants: Array) -> Replacement | None:
+    """The same with weights of four bits; None when they are of more, too."""
+    return _conv(work, weights, constants, two_in_a_byte=True)
+
+
+def _conv(
+    work: ConvWork, weights: Array, constants: tuple[Array, ...], two_in_a_byte: bool
+) -> Replacement | None:
     if work.shape.group != 1 or work.shape.dilations != (1, 1):
         return None
+    shape = _flattened(work.shape)
     return _replacement(
-        _flattened(work.shape), work.input_zero_point, work.rescale, weights, constants
+        shape, work.input_zero_point, work.rescale, weights, constants, two_in_a_byte
     )
 
 
 def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
     """A dense layer with weights [O,K]: a convolution with a pixel for each row."""
     shape = _pointwise(work.rows, work.depth, work.units)
-    return _replacement(shape, 0, work.rescale, weights, constants)
+    return _replacement(shape, 0, work.rescale, weights, constants, two_in_a_byte=False)
+
+
+def dense_int4(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
+    """The same with weights of four bits; None when they are of more."""
+    shape = _pointwise(work.rows, work.depth, work.units)
+    return _replacement(shape, 0, work.rescale, weights, constants, two_in_a_byte=True)
 
 
 def _pointwise(pixels: int, channels: int, filters: int) -> ConvShape:
@@ -70,9 +89,10 @@ def _replacement(
     rescale: Rescale,
     weights: Array,
     constants: tuple[Array, ...],
+    two_in_a_byte: bool,
 ) -> Replacement | None:
     lifted = steep.lifted(weights, *constants[::2])
-    if lifted is None:
+    if lifted is None or (two_in_a_byte and not fits_int4(lifted[0])):
         return None
     weights, bias, shifts = lifted
     constants = (bias, constants[1], shifts)
@@ -96,11 +116,11 @@ def _replacement(
     rows_bytes = shape.kernel[0] * padded_width(shape) * shape.x[3] + slack if copied else 0
     filters = weights.reshape(len(weights), patch.rows, patch.span)
     return Replacement(
-        "ec_mve_conv",
+        "ec_mve_conv_int4" if two_in_a_byte else "ec_mve_conv",
         "edgecomp_mve_conv.h",
         (0,),
         {
-            "stream": stream_of(patch, filters, constants),
+            "stream": stream_of(patch, filters, constants, two_in_a_byte),
             "taps": np.pad(taps, (0, -taps.size % TAPS_AT_ONCE))
             if taps.size
             else np.zeros(1, np.uint16),
@@ -108,7 +128,8 @@ def _replacement(
         },
         max(1, -(-(waiting * patch.row_bytes + rows_bytes) // 4)),
         _overlaps(shape, copied),
-        order=order_of(patch),
+        "int4" if two_in_a_byte else "",
+        None if two_in_a_byte else order_of(patch),
     )
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import Rescale
+from edgecomp_targets.cortex_m import int4
 from edgecomp_targets.cortex_m.weight_order import UNIT, WeightOrder
 
 LANES = 16
+LEAST_INT4 = -7
+"""Of two weights in a byte: beside -8 in the high bits, no other has room that is less than 0."""
 FILTERS_AT_ONCE = 4
 CLAMPED, WHOLE, SEGMENTS, ONE, ONE_SCALE = range(5)
 SEGMENT_VECTORS = (1, 3, 6)
@@ -111,7 +114,27 @@ def blocks_of(filters: int, at_once: int) -> list[tuple[Array, npt.NDArray[np.in
     return [(block, step[None]) for block, step in zip(lanes, steps, strict=True)]
 
 
-def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.NDArray[np.int32]:
+def fits_int4(weights: Array) -> bool:
+    """Whether weights can be stored in four bits."""
+    return int4.fits(weights, LEAST_INT4)
+
+
+def mixed_bias(bias: Array) -> npt.NDArray[np.int32]:
+    """What sums begin with where weights of two filters share a byte: int32, modulo 2^32."""
+    wide = bias.astype(np.int64)
+    wide[0::2] += 16 * wide[1::2]
+    return wide.astype(np.int32)
+
+
+def mixed_weights(weights: Array) -> npt.NDArray[np.int8]:
+    """int8 [..., filters, lanes] -> [..., filters / 2, lanes], two in a byte."""
+    both: npt.NDArray[np.int8] = weights[..., 0::2, :] + 16 * weights[..., 1::2, :]
+    return both.astype(np.int8)
+
+
+def stream_of(
+    patch: Patch, weights: Array, constants: Sequence[Array], two_in_a_byte: bool = False
+) -> npt.NDArray[np.int32]:
     """The stream of int8 `weights` [filters, rows, span] and their bias, multiplier and shift."""
     filters = len(weights)
     vectors = patch.segments * patch.vectors
@@ -122,9 +145,11 @@ def stream_of(patch: Patch, weights: Array, constants: Sequence[Array]) -> npt.N
     words: list[npt.NDArray[np.int32]] = []
     for block, step in blocks_of(filters, FILTERS_AT_ONCE):
         bias, multiplier, shift = (array[block].astype(np.int32) for array in constants)
+        bias = mixed_bias(bias) if two_in_a_byte else bias
         words += [bias] if patch.alone else [bias, bias]
         for part, way in enumerate(ways):
             mixed = np.ascontiguousarray(parts[block, part].transpose(1, 0, 2))
+            mixed = mixed_weights(mixed) if two_in_a_byte else mixed
             words += [mixed.reshape(-1).view("<i4").astype(np.int32), way]
         words += [] if patch.one_scale else [multiplier, shift, step]
     return np.concatenate(words)

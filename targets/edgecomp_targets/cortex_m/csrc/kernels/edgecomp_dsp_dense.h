@@ -1,11 +1,12 @@
-/* Dense layers of one row, by packed weights as in `edgecomp_dsp_matrix.h`, four units at a time.
+/* Dense layers of one row, four units at a time, by packed weights as in `edgecomp_dsp_matrix.h` or, with
+ * `int4`, a constant, as in `edgecomp_dsp_int4.h`.
  *
  * The row is expanded as it is read: every weight is used once, so there is nothing to keep.
  */
 #ifndef EDGECOMP_DSP_DENSE_H
 #define EDGECOMP_DSP_DENSE_H
 
-#include "edgecomp_dsp.h"
+#include "edgecomp_dsp_int4.h"
 
 /* As `dsp_dense.py` writes it. */
 typedef struct {
@@ -41,6 +42,57 @@ typedef struct {
   "smlad %[a], r12, r3, %[a]\n"       \
   "smlad %[c], r12, r5, %[c]\n"
 
+/* Two words of weights of four elements of the row with four units, loaded to v and w. */
+#define EC_DSP_DENSE_QUAD_INT4(v, w)                            \
+  "ldr r12, [%[x]], #4\n"                                       \
+  "sxtb16 r6, r12\n"                                            \
+  "sxtb16 r12, r12, ror #8\n"                                   \
+  "smlad %[all], r6, " v ", %[all]\n"                           \
+  "smlad %[all], r12, " w ", %[all]\n"                          \
+  "bic " v ", " v ", #0x0F000F00\n"                             \
+  "bic " w ", " w ", #0x0F000F00\n"                             \
+  "smlad %[no_d], r6, " v ", %[no_d]\n"                         \
+  "smlad %[no_d], r12, " w ", %[no_d]\n"                        \
+  "uxtb16 " v ", " v "\n"                                       \
+  "uxtb16 " w ", " w "\n"                                       \
+  "smlad %[low], r6, " v ", %[low]\n"                           \
+  "smlad %[low], r12, " w ", %[low]\n"                          \
+  "bic " v ", " v ", #0x000F000F\n"                             \
+  "bic " w ", " w ", #0x000F000F\n"                             \
+  "smlad %[no_b], r6, " v ", %[no_b]\n"                         \
+  "smlad %[no_b], r12, " w ", %[no_b]\n"
+#define EC_DSP_DENSE_ONE_INT4 "ldrd r2, r3, [%[p]], #8\n" EC_DSP_DENSE_QUAD_INT4("r2", "r3")
+#define EC_DSP_DENSE_TWO_INT4         \
+  "ldmia %[p]!, {r2, r3, r4, r5}\n"   \
+  EC_DSP_DENSE_QUAD_INT4("r2", "r3") EC_DSP_DENSE_QUAD_INT4("r4", "r5")
+
+/* Adds the products of the row; gives the weights after them. */
+EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights, int32_t quads,
+                                           ec_dsp_int4_sums *s) {
+  uint32_t all = 0, no_d = 0, low = 0, no_b = 0;
+  const int8_t *const end = x + 4 * quads;
+  __asm__ volatile(
+      "sub r2, %[end], %[x]\n"
+      "lsls r2, r2, #29\n" /* N: an odd quad; C: two more than a multiple of four */
+      "bpl 1f\n" EC_DSP_DENSE_ONE_INT4
+      "1:\n"
+      "bcc 3f\n" EC_DSP_DENSE_TWO_INT4
+      "b 3f\n"
+      "2:\n" EC_DSP_DENSE_TWO_INT4 EC_DSP_DENSE_TWO_INT4
+      "3:\n"
+      "cmp %[x], %[end]\n"
+      "bne 2b\n"
+      : [x] "+r"(x), [p] "+r"(weights), [all] "+r"(all), [no_d] "+r"(no_d), [low] "+r"(low),
+        [no_b] "+r"(no_b)
+      : [end] "r"(end)
+      : "r2", "r3", "r4", "r5", "r6", "r12", "cc", "memory");
+  s->all = all;
+  s->without_d = no_d;
+  s->low = low;
+  s->without_b = no_b;
+  return weights;
+}
+
 /* Sums of four units: of a, of a and b together, of c, of c and d. Gives the weights after them. */
 EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights, int32_t quads,
                                             uint32_t sums[4]) {
@@ -67,6 +119,17 @@ EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *wei
 
 #else
 
+EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights, int32_t quads,
+                                           ec_dsp_int4_sums *s) {
+  s->all = s->without_d = s->low = s->without_b = 0;
+  for (; quads > 0; --quads, x += 4, weights += 2) {
+    const uint32_t word = ec_load_word(x);
+    ec_dsp_int4_add(s, ec_even_bytes(word), weights[0]);
+    ec_dsp_int4_add(s, ec_odd_bytes(word), weights[1]);
+  }
+  return weights;
+}
+
 EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights, int32_t quads,
                                             uint32_t sums[4]) {
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
@@ -84,31 +147,73 @@ EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *wei
 
 #endif
 
+/* Twice the sums of four units; gives the weights after them. */
+EC_INLINE const uint32_t *ec_dsp_dense_twice(int int4, const int8_t *x, const uint32_t *weights,
+                                             int32_t quads, uint32_t row, int32_t twice[4]) {
+  if (int4) {
+    ec_dsp_int4_sums s;
+    weights = ec_dsp_dense_add(x, weights, quads, &s);
+    s.vector = row;
+    ec_dsp_int4_twice(&s, twice);
+  } else {
+    uint32_t sums[4];
+    weights = ec_dsp_dense_sums(x, weights, quads, sums);
+    twice[0] = (int32_t)(sums[0] + sums[0]);
+    twice[1] = (int32_t)(sums[1] - sums[0]) >> 7;
+    twice[2] = (int32_t)(sums[2] + sums[2]);
+    twice[3] = (int32_t)(sums[3] - sums[2]) >> 7;
+  }
+  return weights;
+}
+
+/* The sum of the row. */
+EC_INLINE uint32_t ec_dsp_row_sum(const int8_t *x, int32_t quads) {
+  uint32_t sum = 0;
+  EC_ROLLED for (; quads > 0; --quads, x += 4) {
+    const uint32_t word = ec_load_word(x);
+    sum = ec_dual_multiply_add(ec_even_bytes(word), EC_INT4_ONES, sum);
+    sum = ec_dual_multiply_add(ec_odd_bytes(word), EC_INT4_ONES, sum);
+  }
+  return sum;
+}
+
 EC_INLINE int8_t ec_dsp_dense_step(int32_t twice, const ec_dsp_dense_rescaling *r) {
   const ec_dsp_channel channel = {0, r->multiplier, r->addend, r->shift};
   return (int8_t)ec_clamp(ec_dsp_rescale(twice, &channel), -128, 127);
 }
 
 /* `bias` is twice the bias of each unit; weights are filled up to four units. */
-EC_NOINLINE void ec_dsp_dense(const int8_t *x, const int32_t *packed, const int32_t *bias,
-                              const int32_t *rescaling, const int32_t *shape, int8_t *y) {
+EC_INLINE void ec_dsp_dense_of(int int4, const int8_t *x, const int32_t *packed,
+                               const int32_t *bias, const int32_t *rescaling, const int32_t *shape,
+                               int8_t *y) {
   const ec_dsp_dense_shape *const s = (const ec_dsp_dense_shape *)(const void *)shape;
   const ec_dsp_dense_rescaling *r = (const ec_dsp_dense_rescaling *)(const void *)rescaling;
   const uint32_t *weights = (const uint32_t *)(const void *)packed;
   const int32_t quads = s->quads, own = s->own_rescaling;
+  const uint32_t row = int4 ? ec_dsp_row_sum(x, quads) : 0;
   int8_t *out = y;
   for (int32_t left = s->units; left > 0; left -= 4, bias += 4, out += 4, r += 4 * own) {
-    uint32_t sums[4];
-    weights = ec_dsp_dense_sums(x, weights, quads, sums);
-    out[0] = ec_dsp_dense_step((int32_t)(sums[0] + sums[0]) + bias[0], r);
+    int32_t twice[4];
+    weights = ec_dsp_dense_twice(int4, x, weights, quads, row, twice);
+    out[0] = ec_dsp_dense_step(twice[0] + bias[0], r);
     if (left == 1) break;
-    out[1] = ec_dsp_dense_step(((int32_t)(sums[1] - sums[0]) >> 7) + bias[1], r + own);
+    out[1] = ec_dsp_dense_step(twice[1] + bias[1], r + own);
     if (left == 2) break;
-    out[2] = ec_dsp_dense_step((int32_t)(sums[2] + sums[2]) + bias[2], r + 2 * own);
+    out[2] = ec_dsp_dense_step(twice[2] + bias[2], r + 2 * own);
     if (left == 3) break;
-    out[3] = ec_dsp_dense_step(((int32_t)(sums[3] - sums[2]) >> 7) + bias[3], r + 3 * own);
+    out[3] = ec_dsp_dense_step(twice[3] + bias[3], r + 3 * own);
   }
   if (s->range.narrow) ec_narrow(y, s->units, &s->range);
+}
+
+EC_NOINLINE void ec_dsp_dense(const int8_t *x, const int32_t *packed, const int32_t *bias,
+                              const int32_t *rescaling, const int32_t *shape, int8_t *y) {
+  ec_dsp_dense_of(0, x, packed, bias, rescaling, shape, y);
+}
+
+EC_NOINLINE void ec_dsp_dense_int4(const int8_t *x, const int32_t *packed, const int32_t *bias,
+                                   const int32_t *rescaling, const int32_t *shape, int8_t *y) {
+  ec_dsp_dense_of(1, x, packed, bias, rescaling, shape, y);
 }
 
 #endif

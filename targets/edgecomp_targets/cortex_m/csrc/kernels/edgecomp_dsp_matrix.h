@@ -72,82 +72,88 @@ typedef struct {
   int32_t pairs; /* of channels, left to do */
 } ec_dsp_block;
 
-/* Four elements of two vectors with two channels: r2-r5 are x(k0,k2), x(k1,k3), y(k0,k2), y(k1,k3). */
-#define EC_DSP_QUAD                   \
-  "ldmia %[x]!, {r2, r3, r4, r5}\n"   \
-  "ldrd %[v], %[w], [%[p]], #8\n"     \
-  "smlad %[bx], r2, %[v], %[bx]\n"    \
-  "smlad %[by], r4, %[v], %[by]\n"    \
-  "sxtb16 %[v], %[v]\n"               \
-  "smlad %[fx], r2, %[v], %[fx]\n"    \
-  "smlad %[fy], r4, %[v], %[fy]\n"    \
-  "smlad %[bx], r3, %[w], %[bx]\n"    \
-  "smlad %[by], r5, %[w], %[by]\n"    \
-  "sxtb16 %[w], %[w]\n"               \
-  "smlad %[fx], r3, %[w], %[fx]\n"    \
+/* Four elements of two vectors with two channels: r2-r5 are x(k0,k2), x(k1,k3), y(k0,k2), y(k1,k3). `all_`
+ * makes of words v and w what counts for both channels, `one_` of that what counts for the first. */
+#define EC_DSP_QUAD_OF(all_v, all_w, one_v, one_w) \
+  "ldmia %[x]!, {r2, r3, r4, r5}\n"                \
+  "ldrd %[v], %[w], [%[p]], #8\n" all_v            \
+  "smlad %[bx], r2, %[v], %[bx]\n"                 \
+  "smlad %[by], r4, %[v], %[by]\n" one_v           \
+  "smlad %[fx], r2, %[v], %[fx]\n"                 \
+  "smlad %[fy], r4, %[v], %[fy]\n" all_w           \
+  "smlad %[bx], r3, %[w], %[bx]\n"                 \
+  "smlad %[by], r5, %[w], %[by]\n" one_w           \
+  "smlad %[fx], r3, %[w], %[fx]\n"                 \
   "smlad %[fy], r5, %[w], %[fy]\n"
+#define EC_DSP_QUAD EC_DSP_QUAD_OF("", "", "sxtb16 %[v], %[v]\n", "sxtb16 %[w], %[w]\n")
 
-/* Whole pairs of channels; gives the weights after them. fx, fy: sums of the first channel of a pair
- * with x and y; bx, by: of both. */
+/* All quads of the two vectors; `start` sets the sums. fx, fy: of the first channel of a pair with x and y;
+ * bx, by: of both. x is at the block afterwards. */
+#define EC_DSP_SUMS(start, quad)                                                       \
+  "mov %[end], %[x]\n"                                                                 \
+  "ldrd %[x], %[v], [%[end]]\n" start                                                  \
+  "lsls %[v], %[v], #31\n" /* N: an odd quad; C: two more than a multiple of four */ \
+  "bpl 1f\n" quad                                                                      \
+  "1:\n"                                                                               \
+  "bcc 3f\n" quad quad                                                                 \
+  "b 3f\n"                                                                             \
+  "2:\n" quad quad quad quad                                                           \
+  "3:\n"                                                                               \
+  "cmp %[x], %[end]\n"                                                                 \
+  "bne 2b\n"
+
+/* Outputs of the first channel from fx and fy, of the second from bx and by, which a shift makes twice the
+ * sums. Z: it was the last pair. */
+#define EC_DSP_STEPS(first, second)                                                        \
+  "ldr %[v], [%[x], #8]\n"                                                                 \
+  "ldmia %[v]!, {r2, r3, r4, r5}\n" /* twice the bias, multiplier, addend, shift */        \
+  "add %[fx], r2, %[fx], " first "\n"                                                      \
+  "add %[fy], r2, %[fy], " first "\n"                                                      \
+  "add r2, r4, %[fx], asr #31\n"                                                           \
+  "add r4, r4, %[fy], asr #31\n"                                                           \
+  "smmlar %[fx], %[fx], r3, r2\n"                                                          \
+  "smmlar %[fy], %[fy], r3, r4\n"                                                          \
+  "asr %[fx], %[fx], r5\n"                                                                 \
+  "asr %[fy], %[fy], r5\n"                                                                 \
+  "ldmia %[v]!, {r2, r3, r4, r5}\n"                                                        \
+  "add %[bx], r2, %[bx], " second "\n"                                                     \
+  "add %[by], r2, %[by], " second "\n"                                                     \
+  "add r2, r4, %[bx], asr #31\n"                                                           \
+  "add r4, r4, %[by], asr #31\n"                                                           \
+  "smmlar %[bx], %[bx], r3, r2\n"                                                          \
+  "smmlar %[by], %[by], r3, r4\n"                                                          \
+  "asr %[bx], %[bx], r5\n"                                                                 \
+  "asr %[by], %[by], r5\n"                                                                 \
+  "ssat %[fx], #8, %[fx]\n"                                                                \
+  "ssat %[fy], #8, %[fy]\n"                                                                \
+  "ssat %[bx], #8, %[bx]\n"                                                                \
+  "ssat %[by], #8, %[by]\n"                                                                \
+  "ldrd r2, r3, [%[x], #12]\n"                                                             \
+  "ldr r4, [%[x], #20]\n"                                                                  \
+  "strb %[fx], [r2], #1\n"                                                                 \
+  "strb %[bx], [r2], #1\n"                                                                 \
+  "strb %[fy], [r3], #1\n"                                                                 \
+  "strb %[by], [r3], #1\n"                                                                 \
+  "subs r4, r4, #1\n"                                                                      \
+  "strd %[v], r2, [%[x], #8]\n"                                                            \
+  "strd r3, r4, [%[x], #16]\n"
+
+#define EC_DSP_BLOCKS(text)                                                                       \
+  uint32_t *x = (uint32_t *)(void *)block;                                                        \
+  uint32_t fx, fy, bx, by, v, w, end;                                                             \
+  __asm__ volatile(text                                                                           \
+                   : [x] "+r"(x), [p] "+r"(weights), [v] "=&r"(v), [w] "=&r"(w), [fx] "=&r"(fx),  \
+                     [bx] "=&r"(bx), [fy] "=&r"(fy), [by] "=&r"(by), [end] "=&r"(end)             \
+                   :                                                                              \
+                   : "r2", "r3", "r4", "r5", "cc", "memory")
+
+/* Whole pairs of channels; gives the weights after them. */
 EC_INLINE const uint32_t *ec_dsp_blocks(ec_dsp_block *block, const uint32_t *weights) {
-  uint32_t *x = (uint32_t *)(void *)block;
-  uint32_t fx, fy, bx, by, v, w, end;
-  __asm__ volatile(
-      "0:\n"
-      "mov %[end], %[x]\n"
-      "ldrd %[x], %[v], [%[end]]\n"
-      "mov %[fx], #0\n"
-      "mov %[bx], #0\n"
-      "mov %[fy], #0\n"
-      "mov %[by], #0\n"
-      "lsls %[v], %[v], #31\n" /* N: an odd quad; C: two more than a multiple of four */
-      "bpl 1f\n" EC_DSP_QUAD
-      "1:\n"
-      "bcc 3f\n" EC_DSP_QUAD EC_DSP_QUAD
-      "b 3f\n"
-      "2:\n" EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD EC_DSP_QUAD
-      "3:\n"
-      "cmp %[x], %[end]\n"
-      "bne 2b\n"
-      "ldr %[v], [%[x], #8]\n" /* x is at the block now */
+  EC_DSP_BLOCKS(
+      "0:\n" EC_DSP_SUMS("mov %[fx], #0\nmov %[bx], #0\nmov %[fy], #0\nmov %[by], #0\n", EC_DSP_QUAD)
       "sub %[bx], %[bx], %[fx]\n"
-      "sub %[by], %[by], %[fy]\n"
-      "ldmia %[v]!, {r2, r3, r4, r5}\n" /* twice the bias, multiplier, addend, shift */
-      "add %[fx], r2, %[fx], lsl #1\n"
-      "add %[fy], r2, %[fy], lsl #1\n"
-      "add r2, r4, %[fx], asr #31\n"
-      "add r4, r4, %[fy], asr #31\n"
-      "smmlar %[fx], %[fx], r3, r2\n"
-      "smmlar %[fy], %[fy], r3, r4\n"
-      "asr %[fx], %[fx], r5\n"
-      "asr %[fy], %[fy], r5\n"
-      "ldmia %[v]!, {r2, r3, r4, r5}\n"
-      "add %[bx], r2, %[bx], asr #7\n"
-      "add %[by], r2, %[by], asr #7\n"
-      "add r2, r4, %[bx], asr #31\n"
-      "add r4, r4, %[by], asr #31\n"
-      "smmlar %[bx], %[bx], r3, r2\n"
-      "smmlar %[by], %[by], r3, r4\n"
-      "asr %[bx], %[bx], r5\n"
-      "asr %[by], %[by], r5\n"
-      "ssat %[fx], #8, %[fx]\n"
-      "ssat %[fy], #8, %[fy]\n"
-      "ssat %[bx], #8, %[bx]\n"
-      "ssat %[by], #8, %[by]\n"
-      "ldrd r2, r3, [%[x], #12]\n"
-      "ldr r4, [%[x], #20]\n"
-      "strb %[fx], [r2], #1\n"
-      "strb %[bx], [r2], #1\n"
-      "strb %[fy], [r3], #1\n"
-      "strb %[by], [r3], #1\n"
-      "subs r4, r4, #1\n"
-      "strd %[v], r2, [%[x], #8]\n"
-      "strd r3, r4, [%[x], #16]\n"
-      "bne 0b\n"
-      : [x] "+r"(x), [p] "+r"(weights), [v] "=&r"(v), [w] "=&r"(w), [fx] "=&r"(fx), [bx] "=&r"(bx),
-        [fy] "=&r"(fy), [by] "=&r"(by), [end] "=&r"(end)
-      :
-      : "r2", "r3", "r4", "r5", "cc", "memory");
+      "sub %[by], %[by], %[fy]\n" EC_DSP_STEPS("lsl #1", "asr #7")
+      "bne 0b\n");
   return weights;
 }
 

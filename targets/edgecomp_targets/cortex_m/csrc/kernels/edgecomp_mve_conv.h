@@ -31,15 +31,16 @@ typedef struct {
   int8_t *y; /* of the first of them */
 } ec_mve_waiting;
 
-EC_INLINE void ec_mve_flush(const ec_mve_job *j, ec_mve_waiting *w) {
-  ec_mve_pixels(j, w->patches, w->count, w->y);
+EC_INLINE void ec_mve_flush(int int4, const ec_mve_job *j, ec_mve_waiting *w) {
+  ec_mve_pixels(int4, j, w->patches, w->count, w->y);
   w->y += w->count * j->filters;
   w->count = 0;
 }
 
 /* One row of pixels, the first patch of which is at `source`. */
-EC_NOINLINE void ec_mve_gather_row(const ec_mve_job *j, const ec_mve_conv_shape *s,
-                                   const int8_t *source, const uint16_t *taps, ec_mve_waiting *w) {
+EC_INLINE void ec_mve_gather_row_of(int int4, const ec_mve_job *j, const ec_mve_conv_shape *s,
+                                    const int8_t *source, const uint16_t *taps,
+                                    ec_mve_waiting *w) {
   const int32_t step = s->stride_width * s->channels, bytes = s->patch, groups = s->groups;
   for (int32_t left = s->out_width; left > 0;) {
     const int32_t room = s->patches - w->count, count = left < room ? left : room;
@@ -49,14 +50,26 @@ EC_NOINLINE void ec_mve_gather_row(const ec_mve_job *j, const ec_mve_conv_shape 
     }
     w->count += count;
     left -= count;
-    if (w->count == s->patches) ec_mve_flush(j, w);
+    if (w->count == s->patches) ec_mve_flush(int4, j, w);
   }
+}
+
+EC_NOINLINE void ec_mve_gather_row(const ec_mve_job *j, const ec_mve_conv_shape *s,
+                                   const int8_t *source, const uint16_t *taps, ec_mve_waiting *w) {
+  ec_mve_gather_row_of(0, j, s, source, taps, w);
+}
+
+EC_NOINLINE void ec_mve_gather_row_int4(const ec_mve_job *j, const ec_mve_conv_shape *s,
+                                        const int8_t *source, const uint16_t *taps,
+                                        ec_mve_waiting *w) {
+  ec_mve_gather_row_of(1, j, s, source, taps, w);
 }
 
 /* NHWC convolution. `stream` is that of `edgecomp_mve_matrix.h`; `taps` is for patches that are gathered.
  * `scratch` has the patches, then the rows of a kernel with their border and the slack. */
-EC_NOINLINE void ec_mve_conv(const int8_t *x, const int32_t *stream, const uint16_t *taps,
-                             const int32_t *shape, int8_t *y, int32_t *scratch) {
+EC_INLINE void ec_mve_conv_of(int int4, const int8_t *x, const int32_t *stream,
+                              const uint16_t *taps, const int32_t *shape, int8_t *y,
+                              int32_t *scratch) {
   const ec_mve_conv_shape *const s = (const ec_mve_conv_shape *)(const void *)shape;
   const int32_t pitch = (s->padded_width ? s->padded_width : s->width) * s->channels;
   const int32_t step = s->patch ? s->patch : s->stride_width * s->channels;
@@ -74,15 +87,27 @@ EC_NOINLINE void ec_mve_conv(const int8_t *x, const int32_t *stream, const uint1
       } else {
         source = x + top * pitch;
       }
-      if (s->patch) {
-        ec_mve_gather_row(&job, s, source, taps, &waiting);
+      if (!s->patch) {
+        ec_mve_pixels(int4, &job, source, s->out_width, out);
+      } else if (int4) {
+        ec_mve_gather_row_int4(&job, s, source, taps, &waiting);
       } else {
-        ec_mve_pixels(&job, source, s->out_width, out);
+        ec_mve_gather_row(&job, s, source, taps, &waiting);
       }
     }
   }
-  if (waiting.count) ec_mve_flush(&job, &waiting);
+  if (waiting.count) ec_mve_flush(int4, &job, &waiting);
   if (s->range.narrow) ec_mve_narrow(y, (int32_t)(out - y), &s->range);
+}
+
+EC_NOINLINE void ec_mve_conv(const int8_t *x, const int32_t *stream, const uint16_t *taps,
+                             const int32_t *shape, int8_t *y, int32_t *scratch) {
+  ec_mve_conv_of(0, x, stream, taps, shape, y, scratch);
+}
+
+EC_NOINLINE void ec_mve_conv_int4(const int8_t *x, const int32_t *stream, const uint16_t *taps,
+                                  const int32_t *shape, int8_t *y, int32_t *scratch) {
+  ec_mve_conv_of(1, x, stream, taps, shape, y, scratch);
 }
 
 #endif
