@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from edgecomp.errors import raise_if_any
 from edgecomp.graph.macs import macs_of
-from edgecomp.graph.narrow import widen_narrow_constants
+from edgecomp.graph.narrow import widen_half_weights, widen_narrow_constants
 from edgecomp.graph.palette import expand_palettes
 from edgecomp.graph.values import dtype_of, shape_of
 from edgecomp.lowering.c_names import c_name
@@ -121,10 +121,11 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
 
 
 def _dense(model: Model) -> Model:
-    """`model` with int8 weights in the place of palettes and int4; targets decide on storage."""
+    """`model` with int8 or float32 weights in the place of palettes, int4 and float16; targets decide on storage."""
     graph = model.graph.clone()
     expand_palettes(graph)
     widen_narrow_constants(graph)
+    widen_half_weights(graph)
     return model.with_graph(graph)
 
 

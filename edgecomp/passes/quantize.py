@@ -17,6 +17,7 @@ from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.equalize import equalized
+from edgecomp.passes.half_weights import with_half_weights
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_calibrated import Calibrated
 from edgecomp.passes.quantize_grids import Grids, grids_of
@@ -50,8 +51,10 @@ class Quantize(Pass):
     per_channel: bool = option(True, "one scale for each output channel of the weights")
     bias_correction: bool = option(True, "let the bias make up for the mean error of the weights")
     exclude: tuple[str, ...] = option((), "name patterns (* ? [...]) of nodes that stay float")
-    weights: Literal["int8", "int4", "mixed"] = option(
-        "int8", "what weights become; mixed: int4 where max_drop, or as far as bytes, asks"
+    weights: Literal["int8", "int4", "mixed", "fp16"] = option(
+        "int8",
+        "what weights become; mixed: int4 where max_drop, or as far as bytes, asks; fp16: half "
+        "precision, and all else stays float",
     )
     activations: Literal["int8", "int16", "mixed"] = option(
         "int8", "what activations become; mixed: int8 where max_drop, or as far as ms, asks"
@@ -75,6 +78,11 @@ class Quantize(Pass):
 
     def conflicts(self) -> Iterator[Reason]:
         """See `Pass.conflicts`."""
+        if self.weights == "fp16":
+            for name in ("activations", "rounding", "equalize", "smooth"):
+                if getattr(self, name) != getattr(Quantize, name):
+                    fix = f"leave {name} out"
+                    yield Reason("weights=fp16 leaves activations in float", self.name, fix)
         if self.bytes and self.weights != "mixed":
             yield Reason("bytes is a limit of mixed weights", self.name, "add weights=mixed")
         if self.ms and self.activations != "mixed":
@@ -86,6 +94,9 @@ class Quantize(Pass):
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
+        if self.weights == "fp16":
+            halved = with_half_weights(model, self.exclude, self.name)
+            return model.with_graph(halved.graph, str(self))
         data = context.need_data(self.name)
         _, indices = without_palettes(model)
         model = self.prepared(model, context)

@@ -95,7 +95,7 @@ def _channel_axes(graph: ir.Graph, plan: Plan) -> dict[str, int]:
 def channel_range(values: Array, axis: int) -> npt.NDArray[np.float64]:
     """The largest magnitude of `values` over all axes but `axis`."""
     others = tuple(place for place in range(values.ndim) if place != axis % values.ndim)
-    return np.abs(values).max(axis=others, initial=0.0).astype(np.float64)
+    return np.asarray(np.abs(values).max(axis=others, initial=0.0), np.float64)
 
 
 def channel_mean(values: Array, axis: int) -> npt.NDArray[np.float64]:

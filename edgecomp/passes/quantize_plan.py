@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from edgecomp.errors import EdgecompError, Reason, raise_if_any
+from edgecomp.graph.narrow import is_widening
 from edgecomp.graph.quantizable import (
     QUANTIZED_OPS,
     RULES,
@@ -75,8 +76,8 @@ def make_plan(graph: ir.Graph, exclude: Sequence[str] = (), wide: bool = False) 
             can be quantized.
     """
     nodes = list(graph)
-    _check(nodes, exclude)
-    kept_float = {n for n in nodes if any(fnmatchcase(str(n.name), p) for p in exclude)}
+    check_names(nodes, exclude)
+    kept_float = spared_nodes(nodes, exclude)
     reasons = {node: why_not_chosen(node) or _why_not_wide(node, wide) for node in nodes}
     left = {node for node in nodes if node in kept_float or reasons[node] is not None}
     # an activation follows the node it would be computed with: one rounding, not two
@@ -96,8 +97,18 @@ def _why_not_wide(node: ir.Node, wide: bool) -> str | None:
     return None
 
 
-def _check(nodes: Sequence[ir.Node], exclude: Sequence[str]) -> None:
-    quantized = [node for node in nodes if node.op_type in QUANTIZED_OPS]
+def spared_nodes(nodes: Iterable[ir.Node], exclude: Sequence[str]) -> set[ir.Node]:
+    """The nodes whose names match a pattern."""
+    return {n for n in nodes if any(fnmatchcase(str(n.name), p) for p in exclude)}
+
+
+def check_names(nodes: Sequence[ir.Node], exclude: Sequence[str]) -> None:
+    """Check that `nodes` are those of a float graph, and that each pattern matches one.
+
+    Raises:
+        EdgecompError: with every reason why not.
+    """
+    quantized = [node for node in nodes if node.op_type in QUANTIZED_OPS or is_widening(node)]
     if quantized:
         raise EdgecompError(
             Reason(

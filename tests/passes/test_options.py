@@ -59,7 +59,7 @@ def test_every_mistake_is_told_with_what_is_allowed_and_the_default() -> None:
         "quantize: per_channel cannot be 'maybe'; give true or false (the default is true)",
         "quantize: there is no option 'sample'; did you mean samples? There are estimator, "
         "percentile, samples, per_channel, bias_correction, exclude, weights, "
-        "activations, max_drop, bytes, ms, rounding, equalize",
+        "activations, max_drop, bytes, ms, rounding, equalize, smooth",
         "quantize: exclude has no value; write exclude=VALUE",
     ]
 
