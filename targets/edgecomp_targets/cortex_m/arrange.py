@@ -30,6 +30,7 @@ from edgecomp_targets.cortex_m import (
 )
 from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.replacement import Replacement
+from edgecomp_targets.cortex_m.sparse_choice import Layer, with_sparse
 
 Array = npt.NDArray[Any]
 
@@ -85,7 +86,9 @@ CORE_RULES: Mapping[str, tuple[Rules, ...]] = {
 
 DSP_CORES = ("cortex_m4", "cortex_m7", "cortex_m33")
 
-INT4_KINDS = (("conv2d", ConvWork), ("dense", DenseWork))
+MATRIX_KINDS = (("conv2d", ConvWork), ("dense", DenseWork))
+"""Kernels with forms for weights of four bits, and for weights of which many are zero."""
+
 DENSE_INT4: Rules = {("dense", DenseWork): dsp_dense.dense_int4}
 DSP_INT4: Mapping[str, tuple[Rules, ...]] = {
     "speed": (),
@@ -123,10 +126,8 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
     kernels: dict[str, Kernel] = {}
     calls: list[Call] = []
     used: list[str] = []
-    tried = rules(core, optimize, int4.pays(_weights(program)))
-    for call in program.calls:
+    for call, found in zip(program.calls, _chosen(program, core, optimize), strict=True):
         kernel = program.kernels[call.kernel]
-        found = _replacement(program, kernel, call, tried)
         if found is not None:
             call = _with_constants(call, found, constants)
             used.append(found.header)
@@ -147,14 +148,25 @@ def _weights(program: Program) -> Iterator[Array]:
     """The weights of convolutions and dense layers that are kept int8 or int4."""
     for call in program.calls:
         kernel = program.kernels[call.kernel]
-        if (kernel.schedule_as, type(kernel.work)) in INT4_KINDS:
+        if (kernel.schedule_as, type(kernel.work)) in MATRIX_KINDS:
             yield program.constants[call.operands[1]]
 
 
+def _chosen(program: Program, core: str, optimize: str) -> list[Replacement | None]:
+    """What computes each call instead of its kernel."""
+    tried, layers = rules(core, optimize, int4.pays(_weights(program))), []
+    for call in program.calls:
+        kernel = program.kernels[call.kernel]
+        arrays = [program.constants[name] for name in call.operands if name in program.constants]
+        is_matrix = (kernel.schedule_as, type(kernel.work)) in MATRIX_KINDS
+        usual = _replacement(kernel, arrays, tried)
+        layers.append(Layer(kernel.work if is_matrix else None, usual, arrays))
+    return with_sparse(layers, core, optimize)
+
+
 def _replacement(
-    program: Program, kernel: Kernel, call: Call, tried: Sequence[Rules]
+    kernel: Kernel, arrays: Sequence[Array], tried: Sequence[Rules]
 ) -> Replacement | None:
-    arrays = [program.constants[name] for name in call.operands if name in program.constants]
     for table in tried:
         rule = table.get((kernel.schedule_as, type(kernel.work)))
         found = rule(kernel.work, *arrays) if rule is not None else None

@@ -32,6 +32,9 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "edgecomp_mve_matrix.h": ("edgecomp_mve.h",),
     "edgecomp_mve_depthwise.h": ("edgecomp_mve.h",),
     "edgecomp_mve_unpack.h": ("edgecomp_mve.h", "edgecomp_unpack.h"),
+    "edgecomp_sparse_conv.h": ("edgecomp_mul_conv.h", "edgecomp_sparse_sums.h"),
+    "edgecomp_sparse_row.h": ("edgecomp_dsp.h",),
+    "edgecomp_sparse_sums.h": ("edgecomp_mul_output.h",),
     "edgecomp_unpack.h": ("edgecomp_dsp.h",),
 }
 """Folder `csrc/kernels`: each header with those it includes."""

@@ -33,7 +33,7 @@ def conv(work: ConvWork, weights: Array, *constants: Array) -> Replacement | Non
         return None
     shape = flattened(work.shape)
     depth = channels.weights.shape[1]
-    fields = _fields(shape, work, depth)
+    fields = pixel_fields(shape, work, depth)
     overlaps = (
         by_pixels(shape, pixels=PIXELS_AT_ONCE, copied=True)
         if is_row_of_pixels(shape)
@@ -70,7 +70,7 @@ def _order(filled: int) -> WeightOrder:
     return WeightOrder(((0, 1),), run=filled if filled % 2 else filled // 2, zero=-WEIGHT_OFFSET)
 
 
-def _fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:
+def pixel_fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]:
     """Fields of `ec_mul_conv_shape`."""
     rescale = work.rescale
     return {

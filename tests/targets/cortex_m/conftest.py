@@ -83,8 +83,8 @@ def _scheduled(program: Program, device: str) -> Program:
     return replace(program, kernels=kernels)
 
 
-def _run(program: Program, device: str, folder: Path, layers: Sequence[Layer]) -> list[Array]:
-    """The outputs of a scheduled program on `device`."""
+def _compiled(program: Program, device: str, folder: Path) -> Path:
+    """A scheduled program as an artifact in `folder`."""
     profile = load_device(device)
     source = emit_c(program)
     work = folder / "work"
@@ -93,6 +93,12 @@ def _run(program: Program, device: str, folder: Path, layers: Sequence[Layer]) -
     manifest = make_manifest(program, source, build, profile, None)
     path = folder / "layers.edge"
     write_artifact(path, manifest, build.files)
+    return path
+
+
+def _run(program: Program, device: str, folder: Path, layers: Sequence[Layer]) -> list[Array]:
+    """The outputs of a scheduled program on `device`."""
+    path = _compiled(program, device, folder)
     given = [array for layer in layers for array in layer.inputs]
     with Session(open_artifact(path)) as session:
         return [np.asarray(y) for y in session.engine.run(given)]
@@ -105,6 +111,20 @@ def on_core(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arra
     def run(layers: Sequence[Layer], core: str, optimize: str) -> list[Array]:
         program = _scheduled(arrange(program_of(layers), core, optimize), DEVICES[core])
         return _run(program, DEVICES[core], tmp_path_factory.mktemp("core"), layers)
+
+    return run
+
+
+@pytest.fixture
+def instructions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Layer, str], int]:
+    """`instructions(layer, core)`: an exact count of the layer's program, balanced."""
+
+    def run(layer: Layer, core: str) -> int:
+        program = _scheduled(arrange(program_of([layer]), core, "balanced"), DEVICES[core])
+        path = _compiled(program, DEVICES[core], tmp_path_factory.mktemp("count"))
+        with Session(open_artifact(path)) as session:
+            (count,) = session.engine.count(list(layer.inputs)).per_op
+            return count
 
     return run
 
