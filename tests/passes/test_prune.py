@@ -114,6 +114,20 @@ def test_a_budget_out_of_reach(small_cnn: Model) -> None:
         compress(small_cnn, [Prune(params=0.001)])
 
 
+def test_who_keeps_a_budget_from_being_met_is_named(
+    make_model: Callable[..., Model], floats: Callable[..., Array]
+) -> None:
+    text = """net (float[1,8] x) => (float[1,3] y) {
+        [free] a = MatMul (x, w1) [held] b = MatMul (a, w2) [soft] c = Softmax (b)
+        [last] y = MatMul (c, w3) }"""
+    model = make_model(text, {"w1": floats(8, 6), "w2": floats(6, 20), "w3": floats(20, 3)})
+    with pytest.raises(EdgecompError) as caught:
+        compress(model, [Prune(params=0.2)])
+    told = [str(reason) for reason in caught.value.reasons]
+    assert told[0].startswith("prune: the budget cannot be met: ")
+    assert told[1:] == ["soft: Softmax needs all its channels"]
+
+
 def test_layers_keep_what_a_device_takes_at_once(small_cnn: Model) -> None:
     device = load_device("nucleo_l4r5zi")  # takes four
     small = compress(small_cnn, [Prune(sparsity=0.3, scope="layer")], device=device)
