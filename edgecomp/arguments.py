@@ -132,6 +132,11 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--ram", metavar="SIZE", help="RAM it may take, as in 32K")
     command.add_argument(
+        "--huffman",
+        action="store_true",
+        help="hold weights once in the artifact, Huffman-coded: a smaller file to send",
+    )
+    command.add_argument(
         "--io",
         choices=("integer", "float"),
         default="integer",

@@ -163,6 +163,7 @@ def _compile(options: argparse.Namespace, progress: Progress) -> Any:
         ram_limit=None if options.ram is None else parse_bytes(options.ram),
         integer_io=options.io == "integer",
         input_layout=options.input_layout,
+        huffman=options.huffman,
     )
     return compile_file(
         _model_file(options, options.model),

@@ -39,6 +39,7 @@ class Options:
         integer_io: a quantized model takes and gives integers; the caller converts.
         input_layout: "nhwc" lets the caller give 4-d inputs in that order; None keeps the model's.
         preprocess: recorded in the artifact, applied to uint8 data by `run` and `evaluate`.
+        huffman: the artifact holds constants once, Huffman-coded: a smaller file to send.
     """
 
     optimize: str = "balanced"
@@ -46,6 +47,7 @@ class Options:
     integer_io: bool = True
     input_layout: str | None = None
     preprocess: str | None = None
+    huffman: bool = False
 
 
 def compile_model(
@@ -84,7 +86,8 @@ def compile_model(
         check_budget(device, manifest.flash, manifest.memory, manifest.ops, options.ram_limit)
     )
     state = {STATE_NAME: source.state} if source.state else {}
-    return write_artifact(output, manifest, {**build.files, **state})
+    constants = list(program.constants.values()) if options.huffman else ()
+    return write_artifact(output, manifest, {**build.files, **state}, constants)
 
 
 def _build(program: Program, source: CSource, device: Device, optimize: str) -> Build:

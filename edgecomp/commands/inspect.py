@@ -15,7 +15,7 @@ from edgecomp.errors import EdgecompError
 from edgecomp.graph.quantizable import QUANTIZED_OPS, why_float, why_not_chosen
 from edgecomp.graph.summary import ModelSummary, summarize
 from edgecomp.pipeline import Options, emitted
-from edgecomp_runtime.artifact import open_artifact
+from edgecomp_runtime.artifact import open_artifact, plain_bytes
 from edgecomp_runtime.manifest import Flash, Manifest
 from edgecomp_runtime.summary import artifact_summary
 
@@ -118,17 +118,20 @@ class ArtifactInspection:
         path: the file.
         manifest: what it says of itself.
         file_bytes: size of the file.
+        plain_bytes: what it would be, were no constant Huffman-coded.
     """
 
     path: Path
     manifest: Manifest
     file_bytes: int
+    plain_bytes: int
 
     def to_json(self) -> dict[str, Any]:
         """The keys of the contract, and the memory map."""
         return {
             **artifact_summary(self.manifest),
             "file_bytes": self.file_bytes,
+            "plain_bytes": self.plain_bytes,
             "buffers": [asdict(buffer) for buffer in self.manifest.memory.buffers],
         }
 
@@ -146,7 +149,9 @@ def inspect_file(file: ModelFile, device: str | None) -> ModelInspection | Artif
     if file.is_artifact:
         file.check_plain()
         artifact = open_artifact(file.path)
-        return ArtifactInspection(file.path, artifact.manifest, file.path.stat().st_size)
+        size = file.path.stat().st_size
+        plain = plain_bytes(artifact) if artifact.huffman else size
+        return ArtifactInspection(file.path, artifact.manifest, size, plain)
     from edgecomp.lowering.dry_run import dry_run
 
     profile = None if device is None else load_device(device)

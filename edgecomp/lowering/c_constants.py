@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecomp.lowering.c_names import C_TYPES, unique_names
+from edgecomp_runtime.c_text import in_lines, integer_text
 
 
 class ConstantArrays:
@@ -67,9 +68,8 @@ def array_elements(array: npt.NDArray[Any]) -> str:
     elif array.dtype == np.uint64:
         texts = [f"{value}ULL" for value in flat.tolist()]
     else:
-        texts = [str(value) for value in flat.astype(np.int64).tolist()]
-    lines = [",".join(texts[i : i + 24]) for i in range(0, len(texts), 24)]
-    return ",\n".join(lines) or "0"
+        return integer_text(flat.astype(np.int64))
+    return in_lines(texts)
 
 
 def _float_text(value: float, suffix: str) -> str:

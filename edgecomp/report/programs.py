@@ -139,7 +139,10 @@ def _artifact(result: ArtifactInspection) -> Lines:
     manifest = result.manifest
     yield Text(f"{manifest.name} for {manifest.device}", style="bold")
     signature = _signature(manifest.inputs, manifest.outputs)
-    yield facts([*signature, *_sizes(manifest), ("file", bytes_text(result.file_bytes))])
+    size = f"{count_text(result.file_bytes)} bytes"
+    if result.file_bytes != result.plain_bytes:
+        size += f", {count_text(result.plain_bytes)} without Huffman codes"
+    yield facts([*signature, *_sizes(manifest), ("file", size)])
     yield _op_table(manifest)
     yield _memory_map(manifest)
 

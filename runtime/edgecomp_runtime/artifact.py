@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Any
 
+import numpy.typing as npt
+
+from edgecomp_runtime.constants_once import CODES, cut, restored
 from edgecomp_runtime.errors import ArtifactError, raise_if_any
 from edgecomp_runtime.files import whole_file
-from edgecomp_runtime.manifest import Manifest, manifest_from_json
+from edgecomp_runtime.manifest import (
+    CODED_VERSION,
+    FORMAT_VERSION,
+    Manifest,
+    manifest_from_json,
+)
 
 MANIFEST_NAME = "manifest.json"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -29,11 +39,13 @@ class Artifact:
         path: the file it was read from.
         manifest: what it says of itself.
         files: contents of every member but the manifest, by name.
+        huffman: constants were stored once, Huffman-coded.
     """
 
     path: Path
     manifest: Manifest
     files: Mapping[str, bytes]
+    huffman: bool = False
 
     def read(self, name: str) -> bytes:
         """The contents of member `name`.
@@ -58,12 +70,18 @@ def open_artifact(path: str | os.PathLike[str]) -> Artifact:
     if MANIFEST_NAME not in members:
         raise ArtifactError(f"{path}: this is not an edgecomp artifact, it has no {MANIFEST_NAME}")
     manifest = _parse_manifest(path, members.pop(MANIFEST_NAME))
+    huffman = CODES in members
+    if huffman:
+        members = _restored(path, members)
     raise_if_any(ArtifactError, [f"{path}: {reason}" for reason in _differences(manifest, members)])
-    return Artifact(path, manifest, members)
+    return Artifact(path, manifest, members, huffman)
 
 
 def write_artifact(
-    path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    huffman: Sequence[npt.NDArray[Any]] = (),
 ) -> Manifest:
     """Write an artifact, whole or not at all; the same arguments give the same bytes.
 
@@ -71,9 +89,10 @@ def write_artifact(
         path: the file to write; an existing one is replaced.
         manifest: its `files` is ignored, the digests are computed here.
         files: contents by path in the artifact.
+        huffman: constants that `files` hold, to be stored once, Huffman-coded.
 
     Returns:
-        The manifest as written, digests included.
+        The manifest as it is read again, digests included.
 
     Raises:
         ArtifactError: `files` lacks the manifest's program, or has a member named like the
@@ -87,13 +106,28 @@ def write_artifact(
         raise ArtifactError(f"{path}: the program {manifest.program!r} is not among the files")
     digests = {name: _sha256(files[name]) for name in sorted(files)}
     manifest = replace(manifest, files=digests)
-    text = json.dumps(manifest.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n"
-    members = {**files, MANIFEST_NAME: text.encode()}
-    with whole_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+    version = CODED_VERSION if huffman else FORMAT_VERSION
+    values = {**manifest.to_json(), "format_version": version}
+    text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    members = cut(files, huffman) if huffman else files
+    with whole_file(path) as stream:
+        _write_zip(stream, {**members, MANIFEST_NAME: text.encode()})
+    return manifest
+
+
+def plain_bytes(artifact: Artifact) -> int:
+    """The size of the file that `artifact` would be, were no constant Huffman-coded."""
+    text = json.dumps(artifact.manifest.to_json(), indent=1, sort_keys=True) + "\n"
+    stream = io.BytesIO()
+    _write_zip(stream, {**artifact.files, MANIFEST_NAME: text.encode()})
+    return len(stream.getvalue())
+
+
+def _write_zip(stream: IO[bytes], members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(stream, "w") as archive:
         for name in sorted(members):
             contents = members[name]
             archive.writestr(_zip_entry(name), contents, compresslevel=_deflate_level(contents))
-    return manifest
 
 
 def _deflate_level(contents: bytes) -> int:
@@ -125,6 +159,15 @@ def _read_members(path: Path) -> dict[str, bytes]:
     except _READ_FAILURES as error:
         raise ArtifactError(
             f"{path}: this is not a whole artifact ({error}); compile or copy it again"
+        ) from error
+
+
+def _restored(path: Path, members: Mapping[str, bytes]) -> dict[str, bytes]:
+    try:
+        return restored(members)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path}: its constants are damaged ({error}); compile or copy it again"
         ) from error
 
 

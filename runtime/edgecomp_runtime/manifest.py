@@ -4,7 +4,8 @@ The artifact format is owned here: the compiler writes with the same types the d
 
 Version policy: `FORMAT_VERSION` is one integer. Adding a key keeps it; a reader ignores keys it
 does not know. Removing a key or changing what one means raises it, and a reader refuses any version
-but its own with a sentence that names both.
+but its own with a sentence that names both. `CODED_VERSION` is the same, of an artifact whose
+constants are stored once, Huffman-coded: a reader that puts them back reads both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 FORMAT = "edgecomp-artifact"
 FORMAT_VERSION = 1
+CODED_VERSION = 2
 STATE_NAME = "state.bin"
 """The member that holds the state a streaming model starts from."""
 
@@ -234,10 +236,11 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
     """
     if values.get("format") != FORMAT:
         raise ValueError(f"this is not an {FORMAT} manifest")
-    if values.get("format_version") != FORMAT_VERSION:
+    if values.get("format_version") not in (FORMAT_VERSION, CODED_VERSION):
         raise ValueError(
             f"the artifact has format version {values.get('format_version')}, this runtime reads "
-            f"version {FORMAT_VERSION}; compile the model again or install the runtime that fits"
+            f"versions {FORMAT_VERSION} and {CODED_VERSION}; compile the model again or install "
+            "the runtime that fits"
         )
     try:
         known = _only(Manifest, values)

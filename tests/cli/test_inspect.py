@@ -196,3 +196,15 @@ def test_weights_in_fewer_bytes_say_how(edgecomp: Edgecomp, here: Path, demo: Pa
     shown = edgecomp("inspect", here / "few.edge").out
     assert "stored as" in shown
     assert "stored as" not in edgecomp("inspect", demo / "digits-nucleo_l4r5zi.edge").out
+
+
+def test_a_huffman_coded_artifact_shows_what_that_saves(
+    edgecomp: Edgecomp, here: Path, demo: Path
+) -> None:
+    given = ("--device", "rp2040_pico", "--huffman", "-o", here / "coded.edge")
+    assert edgecomp("compile", demo / "digits_int8.onnx", *given).code == 0
+    sizes = edgecomp("inspect", here / "coded.edge", "--json").json
+    assert sizes["file_bytes"] == (here / "coded.edge").stat().st_size < sizes["plain_bytes"]
+    assert "without Huffman codes" in edgecomp("inspect", here / "coded.edge").out
+    plain = edgecomp("inspect", demo / "digits-nucleo_l4r5zi.edge", "--json").json
+    assert plain["file_bytes"] == plain["plain_bytes"]

@@ -131,7 +131,7 @@ def test_a_member_that_is_there_twice_is_told(single_path):
 
 
 def test_another_version_names_both(single_path):
-    with pytest.raises(ArtifactError, match="format version 99, this runtime reads version 1"):
+    with pytest.raises(ArtifactError, match="format version 99, this runtime reads versions 1"):
         open_artifact(_with_manifest(single_path, format_version=99))
 
 

@@ -118,7 +118,9 @@ def _link_firmware(
     for name in bench.sources:
         compiled.append(f"{name[:-2]}.o")
         zig(["cc", *bench.compile_flags, "-O2", "-c", name, "-o", compiled[-1]], work)
-    zig(["cc", *bench.link_flags, *compiled, *objects, "-o", image], work)
+    # the compiler's support routines are one object
+    used = "-Wl,--gc-sections"
+    zig(["cc", *bench.link_flags, used, *compiled, *objects, "-o", image], work)
 
 
 TARGET = CortexM()
