@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from edgecomp.calibration import CalibrationData
 from edgecomp.importers import load
@@ -90,6 +89,8 @@ def _mnist(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
 
 
 def _cifar(folders: Folders) -> tuple[Arrays, Arrays, Arrays]:
+    from PIL import Image  # an extra, for this network alone
+
     calibration, test = (
         _open(folders, "cifar10_calib.npz"),
         _open(folders, "cifar10_test_first.npz"),
@@ -179,14 +180,20 @@ def sets_of(name: str, folders: Folders, work: Path) -> Sets:
     model = _model(name.removesuffix(UNEVEN), folders)
     if name.endswith(UNEVEN):
         model = unevened(model)
-    parts = dict(zip(PARTS, LOADERS[name.removesuffix(UNEVEN)](folders), strict=True))
-    for part, arrays in parts.items():
-        shape = model.inputs[0].shape
+    parts = LOADERS[name.removesuffix(UNEVEN)](folders)
+    return kept(model, parts, work)
+
+
+def kept(model: Model, parts: Iterable[Arrays], work: Path) -> Sets:
+    """`model` with the samples of `PARTS` in files in `work`."""
+    files = {}
+    for part, arrays in zip(PARTS, parts, strict=True):
         inputs = arrays.inputs
-        if inputs.shape[1:] != tuple(shape[1:]):
+        if inputs.shape[1:] != tuple(model.inputs[0].shape[1:]):
             inputs = inputs.transpose(0, 2, 3, 1)
-        np.savez(work / f"{name}_{part}.npz", input_0=inputs, labels=arrays.labels)
-    files = {part: CalibrationData(work / f"{name}_{part}.npz") for part in parts}
+        path = work / f"{part}.npz"
+        np.savez(path, input_0=inputs, labels=arrays.labels)
+        files[part] = CalibrationData(path)
     return Sets(
         model, files["calibration"], TrainingData(files["train"]), TrainingData(files["test"])
     )

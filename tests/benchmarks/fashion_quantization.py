@@ -38,7 +38,7 @@ from edgecomp.passes import parse_passes
 from edgecomp.reference import run_reference
 from edgecomp.toolchain import cache_folder
 from tests.benchmarks import fashion_net
-from tests.benchmarks.compression import FINE_INT4, FINE_STEPS
+from tests.benchmarks.compression_cases import FINE_INT4, FINE_STEPS
 from tests.benchmarks.fashion_mnist import INSTALLED, Images, read_images
 
 RESULTS = Path(__file__).parent / "results" / "fashion_quantization.json"
