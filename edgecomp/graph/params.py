@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from edgecomp.graph.palette import is_palette
 from edgecomp.graph.qdq import is_dequantize, is_quantize
 from edgecomp.graph.values import elements_of, is_constant
 
@@ -60,7 +61,14 @@ def _is_learned(node: ir.Node, value: ir.Value) -> bool:
     return node.op_type in _INTEGER_WEIGHTS and elements_of(value) > 1
 
 
+def counted_parameters(node: ir.Node) -> tuple[ir.Value, ...]:
+    """Constants of `node` with an element for each parameter: of a palette, its indices."""
+    if is_palette(node):
+        return tuple(value for value in node.inputs[:1] if value is not None)
+    return parameters_of(node)
+
+
 def count_parameters(graph: ir.Graph) -> int:
     """Elements of all parameters of the graph; one that several nodes read counts once."""
-    found = {value for node in graph for value in parameters_of(node)}
+    found = {value for node in graph for value in counted_parameters(node)}
     return sum(elements_of(value) for value in found)

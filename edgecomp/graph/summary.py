@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgecomp.graph.macs import macs_of
-from edgecomp.graph.params import count_parameters, parameters_of
+from edgecomp.graph.params import count_parameters, counted_parameters
 from edgecomp.graph.values import bytes_of, elements_of, shape_of
 from edgecomp.model import Model
 from edgecomp_runtime.manifest import TensorSpec
@@ -72,7 +72,7 @@ def summarize(model: Model) -> ModelSummary:
             op=node.op_type,
             shape=shape_of(next(value for value in node.outputs if value.name)),
             macs=macs_of(node),
-            params=sum(elements_of(value) for value in parameters_of(node)),
+            params=sum(elements_of(value) for value in counted_parameters(node)),
         )
         for node in graph
     )

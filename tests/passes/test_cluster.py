@@ -98,6 +98,16 @@ def test_palettes_survive_the_file(net: Model, floats: Make, tmp_path: Path) -> 
     assert set(weights(again)) == set(weights(small)) != set()
 
 
+@pytest.mark.parametrize("spec", ["cluster:bits=3", "cluster:bits=2,per=channel"])
+def test_no_weight_goes_away(net: Model, samples: CalibrationData, spec: str) -> None:
+    """A palette has as many parameters as the weights it makes."""
+    for others in ([], [Quantize()]):
+        whole, small = (
+            compress(net, [*first, *others], samples) for first in ([], [parse_pass(spec)])
+        )
+        assert statistics(small).params == statistics(whole).params
+
+
 def test_zeros_stay_zero(net: Model) -> None:
     pruned = compress(net, [Prune(granularity="weight", sparsity=0.5)])
     small = compress(pruned, [Cluster(bits=3)])
