@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from edgecomp_targets.cortex_m.replacement import Replacement, geometry
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 PIXELS_AT_ONCE = 4
+QUAD = 4
 MOST_SKIPPED = 255
 MOST_PAIRS = (1 << 16) - 1
 
@@ -79,8 +81,22 @@ def dense(work: DenseWork, form: Form, weights: Array, *constants: Array) -> Rep
         return conv(ConvWork(shape, 0, work.rescale), form, weights, *constants)
     units = fast_channels(weights, constants, work.rescale)
     packed = _packed(units.weights, 1) if units is not None else None
-    if units is None or packed is None:
+    return _row("ec_sparse_row", work, units, packed) if units is not None and packed else None
+
+
+def dense_quads(work: DenseWork, weights: Array, *constants: Array) -> Replacement | None:
+    """A dense layer of one row by neighbours of four; None for another, or K no multiple of 4."""
+    if work.rows > 1 or work.depth % QUAD:
         return None
+    units = fast_channels(weights, constants, work.rescale)
+    if units is None:
+        return None
+    return _row("ec_sparse_row_quads", work, units, _packed_quads(units.weights))
+
+
+def _row(
+    function: str, work: DenseWork, units: Channels, packed: Mapping[str, Array]
+) -> Replacement:
     named, own = unit_constants(units)
     low, high = work.rescale.low, work.rescale.high
     fields = {
@@ -91,7 +107,7 @@ def dense(work: DenseWork, form: Form, weights: Array, *constants: Array) -> Rep
         "high": high,
     }
     return Replacement(
-        "ec_sparse_row",
+        function,
         "edgecomp_sparse_row.h",
         (0,),
         {**packed, **named, "geometry": geometry(fields)},
@@ -126,17 +142,34 @@ def _packed(weights: Array, skip: int) -> dict[str, Array] | None:
     }
 
 
-def _places(row: Array, most: int) -> npt.NDArray[np.int64] | None:
-    """Where one filter has its entries: even many, no more than `most` elements between two."""
-    wanted = np.flatnonzero(row)
+def _packed_quads(weights: Array) -> dict[str, Array]:
+    """Quads, how many to skip before each, and how many each unit has [units]."""
+    quads = weights.reshape(len(weights), -1, QUAD)
+    places = [_spread(np.flatnonzero(row), MOST_SKIPPED) for row in quads.any(axis=2)]
+    kept = [unit[found] for unit, found in zip(quads, places, strict=True)]
+    skipped = [np.diff(found, prepend=-1) - 1 for found in places]
+    # one more, so that nothing is empty
+    return {
+        "weights": np.concatenate([*kept, np.zeros((1, QUAD), np.int8)]).reshape(-1),
+        "skips": np.concatenate([*skipped, np.zeros(1, np.int64)]).astype(np.uint8),
+        "quads": np.array([len(found) for found in places], np.uint16),
+    }
+
+
+def _spread(wanted: Array, most: int) -> npt.NDArray[np.int64]:
+    """`wanted` places with others between them where more than `most` would be skipped."""
     skipped = np.diff(wanted, prepend=-1) - 1
-    begin = wanted - skipped
     between = [
-        np.arange(start + most, place, most + 1)
-        for start, place, gap in zip(begin, wanted, skipped, strict=True)
+        np.arange(place - gap + most, place, most + 1)
+        for place, gap in zip(wanted, skipped, strict=True)
         if gap > most
     ]
-    places = np.union1d(wanted, np.concatenate(between)) if between else wanted
+    return np.union1d(wanted, np.concatenate(between)) if between else wanted
+
+
+def _places(row: Array, most: int) -> npt.NDArray[np.int64] | None:
+    """Where one filter has its entries: even many, no more than `most` elements between two."""
+    places = _spread(np.flatnonzero(row), most)
     if len(places) % 2:
         free = np.setdiff1d(np.arange(len(row)), places)
         if not free.size:

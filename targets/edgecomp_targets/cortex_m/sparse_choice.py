@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class SparseCost:
         pair: for each pair of entries and four pixels.
         output, element: as of `DenseCost`.
         pixel: for each output pixel.
-        row_pair, row_unit: of a single row, for each pair and each unit.
+        row_pair, row_quad, row_unit: of a single row, for each pair or quad, and each unit.
     """
 
     pair: float
@@ -51,6 +52,7 @@ class SparseCost:
     element: float
     pixel: float
     row_pair: float
+    row_quad: float
     row_unit: float
 
 
@@ -72,7 +74,7 @@ class Family:
 
 _DSP = Family(
     sparse.DSP,
-    SparseCost(14.96, 15.54, 4.15, 205.0, 8.95, 33.0),
+    SparseCost(14.96, 15.54, 4.15, 205.0, 8.95, 11.0, 27.0),
     {
         "ec_dsp_wide": DenseCost(0.65, 5.0, 3.0),
         "ec_dsp_dense": DenseCost(1.05, 25.9),
@@ -82,12 +84,12 @@ _DSP = Family(
 FAMILIES: Mapping[str, Family] = {
     "cortex_m0plus": Family(
         sparse.MUL,
-        SparseCost(30.99, 51.4, 7.59, 282.0, 18.97, 75.4),
+        SparseCost(30.99, 51.4, 7.59, 282.0, 18.97, 32.1, 75.4),
         {"ec_mul_dense": DenseCost(3.73, 123.0), "ec_mul_conv": DenseCost(2.69, 53.5, 10.3)},
     ),
     "cortex_m3": Family(
         sparse.MUL,
-        SparseCost(17.93, 20.7, 5.19, 215.0, 13.96, 36.6),
+        SparseCost(17.93, 20.7, 5.19, 215.0, 13.99, 17.4, 32.0),
         {"ec_mul_dense": DenseCost(2.48, 62.6), "ec_mul_conv": DenseCost(1.61, 22.0, 7.5)},
     ),
     "cortex_m4": _DSP,
@@ -98,6 +100,7 @@ FAMILIES: Mapping[str, Family] = {
 
 CODE_BYTES: Mapping[str, int] = {
     "ec_sparse_row": 250,
+    "ec_sparse_row_quads": 250,
     "ec_sparse_conv_16": 900,
     "ec_sparse_conv_32": 1000,
 }
@@ -126,7 +129,7 @@ def with_sparse(layers: Sequence[Layer], core: str, optimize: str) -> list[Repla
     "balanced" wants fewer instructions and no more flash.
     """
     family = FAMILIES.get(core)
-    found = [_sparse(layer, family) if family is not None else None for layer in layers]
+    found = [_sparse(layer, family, optimize) if family is not None else None for layer in layers]
     taken = [
         other is not None and family is not None and _wins(layer, other, family, optimize)
         for layer, other in zip(layers, found, strict=True)
@@ -153,8 +156,10 @@ def dense_instructions(work: ConvWork | DenseWork, function: str, family: Family
 def sparse_instructions(work: ConvWork | DenseWork, made: Replacement, family: Family) -> float:
     """Modelled instructions of a layer by the kernel `made` of `sparse.py`."""
     pixels, depth, filters = _sizes(work)
-    pairs = int(made.constants["pairs"].astype(np.int64).sum())
     cost = family.sparse
+    if made.function == "ec_sparse_row_quads":
+        return made.constants["skips"].size * cost.row_quad + filters * cost.row_unit
+    pairs = int(made.constants["pairs"].astype(np.int64).sum())
     if made.function == "ec_sparse_row":
         return pairs * cost.row_pair + filters * cost.row_unit
     groups = math.ceil(pixels / sparse.PIXELS_AT_ONCE)
@@ -171,7 +176,7 @@ def _sizes(work: ConvWork | DenseWork) -> tuple[int, int, int]:
     return pixels, shape.kernel[0] * shape.kernel[1] * shape.x[3], shape.out_channels
 
 
-def _sparse(layer: Layer, family: Family) -> Replacement | None:
+def _sparse(layer: Layer, family: Family, optimize: str) -> Replacement | None:
     """The layer by its weights that are not 0; None where that cannot win, or is not done."""
     if not isinstance(layer.work, (ConvWork, DenseWork)) or layer.work.rescale.element != "int8":
         return None
@@ -179,9 +184,15 @@ def _sparse(layer: Layer, family: Family) -> Replacement | None:
     if np.count_nonzero(weights) > (1 - LEAST_ZEROS) * weights.size or weights.dtype == np.int16:
         return None
     plain = weights.astype(np.int8)
-    if isinstance(layer.work, DenseWork):
-        return sparse.dense(layer.work, family.form, plain, *constants)
-    return sparse.conv(layer.work, family.form, plain, *constants)
+    if isinstance(layer.work, ConvWork):
+        return sparse.conv(layer.work, family.form, plain, *constants)
+    ways = [
+        sparse.dense(layer.work, family.form, plain, *constants),
+        sparse.dense_quads(layer.work, plain, *constants),
+    ]
+    made = [way for way in ways if way is not None]
+    by_instructions = partial(sparse_instructions, layer.work, family=family)
+    return min(made, key=_bytes if optimize == "size" else by_instructions, default=None)
 
 
 def _wins(layer: Layer, other: Replacement, family: Family, optimize: str) -> bool:

@@ -137,9 +137,17 @@ def test_any_layer_has_the_bits_of_the_general_kernel(
     assert sparsely >= BATCH
 
 
+FUNCTIONS = {
+    "row": {"": "ec_sparse_row"},
+    "blocks": {"": "ec_sparse_row_quads"},
+    "points": {"": "ec_sparse_conv_32", "cortex_m4": "ec_sparse_conv_16"},
+    "3x3": {"": "ec_sparse_conv_32", "cortex_m4": "ec_sparse_conv_16"},
+}
 COSTED = [
     ("row", 640, 128, 0.8),
     ("row", 128, 64, 0.95),
+    ("blocks", 640, 128, 0.7),
+    ("blocks", 128, 64, 0.9),
     ("points", 64, 64, 0.7),
     ("points", 256, 32, 0.9),
     ("3x3", 32, 32, 0.9),
@@ -148,8 +156,9 @@ COSTED = [
 
 def _costed(layer: type[Any], kind: str, depth: int, filters: int, zeros: float) -> Any:
     rng, rescale = np.random.default_rng(0), Rescale(-128, -128, 127, True)
-    if kind == "row":
-        return _row(layer, rescale, _pruned(rng, zeros, 1, filters, depth), rng)
+    if kind in ("row", "blocks"):
+        block = 1 if kind == "row" else 4
+        return _row(layer, rescale, _pruned(rng, zeros, block, filters, depth), rng)
     kernel = (1, 1) if kind == "points" else (3, 3)
     weights = _pruned(rng, zeros, 1, filters, *kernel, depth)
     return _conv(layer, rescale, weights, rng, (8, 8), pads=(kernel[0] // 2,) * 4)
@@ -166,7 +175,7 @@ def test_the_modelled_costs_are_near_the_exact_ones(
     for kind, depth, filters, zeros in COSTED:
         layer = _costed(layer_class, kind, depth, filters, zeros)
         taken, usual = _chosen(layer, core, "balanced")
-        assert taken.function.startswith("ec_sparse"), (kind, depth)
+        assert taken.function == FUNCTIONS[kind].get(core, FUNCTIONS[kind][""]), depth
         found.append(sparse_choice.sparse_instructions(layer.work, taken, family))
         wanted.append(instructions(layer, core))
         with monkeypatch.context() as without:
