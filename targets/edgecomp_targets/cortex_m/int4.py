@@ -1,10 +1,10 @@
 """Which weights are stored in four bits: two in a byte, unpacked as they are multiplied.
 
 Any int8 weights may be, if they lie in [-8, 7], however the model came by them; those of depthwise
-convolutions are so few that they stay as they are. What it costs, in instructions of a call: on
-Cortex-M0+, M3 and Helium up to a twentieth, as only rescaling and reading of the inputs have more
-to do; on cores with the DSP extension, where unpacking takes one instruction more in twelve, about
-that for dense layers, and for convolutions the more the fewer filters share the sum of a patch.
+convolutions are so few that they stay as they are, and so do all on Cortex-M0+ and M3. What it
+costs, in instructions of a call: on Helium up to a twentieth, as only rescaling has more to do; on
+cores with the DSP extension, where unpacking takes one instruction more in twelve, about that for
+dense layers, and for convolutions the more the fewer filters share the sum of a patch.
 
 By `optimize`, then: "size" packs all that fit; "balanced" does where a call has at most about a
 tenth more instructions; "speed" does not. In any case a program must save so much that code for

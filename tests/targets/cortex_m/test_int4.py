@@ -21,7 +21,7 @@ from edgecomp.lowering.kernels.conv import (
     dense,
 )
 from edgecomp_targets.cortex_m import dsp_conv, int4, mve_slide
-from edgecomp_targets.cortex_m.arrange import INT4_KINDS, rules
+from edgecomp_targets.cortex_m.arrange import MATRIX_KINDS, rules
 
 Array = npt.NDArray[Any]
 
@@ -216,7 +216,7 @@ def test_groups_and_depthwise_convolutions_stay_as_they_are() -> None:
     work = ConvWork(shape, 0, SIGNED)
     assert dsp_conv.conv_int4(work, *operands) is None
     assert mve_slide.conv_int4(work, *operands) is None
-    assert "depthwise_conv2d" not in [kind for kind, _ in INT4_KINDS]
+    assert "depthwise_conv2d" not in [kind for kind, _ in MATRIX_KINDS]
 
 
 def test_few_weights_do_not_pay_for_code() -> None:

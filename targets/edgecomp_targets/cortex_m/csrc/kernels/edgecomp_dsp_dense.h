@@ -21,6 +21,13 @@ typedef struct {
   int32_t multiplier, addend, shift;
 } ec_dsp_dense_rescaling;
 
+/* Inside the loop over units GCC finds no registers for the assembly. */
+#if defined(__clang__)
+#define EC_DSP_DENSE_INNER EC_INLINE
+#else
+#define EC_DSP_DENSE_INNER EC_NOINLINE
+#endif
+
 #if EC_DSP && defined(__GNUC__)
 
 /* r2-r5: weights of four elements of the row with units (a, b), then (c, d); r6, r12: those elements. */
@@ -67,8 +74,8 @@ typedef struct {
   EC_DSP_DENSE_QUAD_INT4("r2", "r3") EC_DSP_DENSE_QUAD_INT4("r4", "r5")
 
 /* Adds the products of the row; gives the weights after them. */
-EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights, int32_t quads,
-                                           ec_dsp_int4_sums *s) {
+EC_DSP_DENSE_INNER const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights,
+                                                    int32_t quads, ec_dsp_int4_sums *s) {
   uint32_t all = 0, no_d = 0, low = 0, no_b = 0;
   const int8_t *const end = x + 4 * quads;
   __asm__ volatile(
@@ -94,8 +101,8 @@ EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weig
 }
 
 /* Sums of four units: of a, of a and b together, of c, of c and d. Gives the weights after them. */
-EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights, int32_t quads,
-                                            uint32_t sums[4]) {
+EC_DSP_DENSE_INNER const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights,
+                                                     int32_t quads, uint32_t sums[4]) {
   uint32_t a = 0, ab = 0, c = 0, cd = 0;
   const int8_t *const end = x + 4 * quads;
   __asm__ volatile(
@@ -119,8 +126,8 @@ EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *wei
 
 #else
 
-EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights, int32_t quads,
-                                           ec_dsp_int4_sums *s) {
+EC_DSP_DENSE_INNER const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weights,
+                                                    int32_t quads, ec_dsp_int4_sums *s) {
   s->all = s->without_d = s->low = s->without_b = 0;
   for (; quads > 0; --quads, x += 4, weights += 2) {
     const uint32_t word = ec_load_word(x);
@@ -130,8 +137,8 @@ EC_INLINE const uint32_t *ec_dsp_dense_add(const int8_t *x, const uint32_t *weig
   return weights;
 }
 
-EC_INLINE const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights, int32_t quads,
-                                            uint32_t sums[4]) {
+EC_DSP_DENSE_INNER const uint32_t *ec_dsp_dense_sums(const int8_t *x, const uint32_t *weights,
+                                                     int32_t quads, uint32_t sums[4]) {
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
   for (; quads > 0; --quads, x += 4, weights += 4) {
     const uint32_t word = ec_load_word(x), even = ec_even_bytes(word), odd = ec_odd_bytes(word);

@@ -180,8 +180,8 @@ EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
 }
 
 /* Sums of one vector with two pairs of channels: of the first of each, of both of each. */
-EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
-                           uint32_t sums[4]) {
+EC_NOINLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
+                             uint32_t sums[4]) {
   uint32_t fp = 0, bp = 0, fq = 0, bq = 0;
   const uint32_t *const end = x + 2 * quads;
   __asm__ volatile(
@@ -241,8 +241,8 @@ EC_NOINLINE void ec_dsp_two_vectors(uint32_t *vectors, const uint32_t *weights,
   }
 }
 
-EC_INLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
-                           uint32_t sums[4]) {
+EC_NOINLINE void ec_dsp_sums(const uint32_t *x, const uint32_t *p, const uint32_t *q, int32_t quads,
+                             uint32_t sums[4]) {
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
   for (const uint32_t *const end = x + 2 * quads; x != end; ++x, ++p, ++q) {
     sums[0] = ec_dual_multiply_add(*x, ec_even_bytes(*p), sums[0]);
