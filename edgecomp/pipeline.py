@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -113,8 +114,13 @@ def emitted(
         EdgecompError: it cannot be written in C.
     """
     from edgecomp.lowering.emit_c import emit_c
+    from edgecomp.lowering.half_constants import with_half_constants
 
     target = load_target(device.target)
+    # to convert takes time, which pays where flash is short
+    short = math.isfinite(device.memory.flash_bytes.value)
+    if optimize == "size" or (optimize == "balanced" and short):
+        program = with_half_constants(program)
     program = target.arrange(program, device, optimize)
     kernels = {name: target.schedule(k, device) for name, k in program.kernels.items()}
     program = replace(program, kernels=kernels)

@@ -121,7 +121,10 @@ def lower(model: Model, *, integer_io: bool = True, input_layout: str | None = N
 
 
 def _dense(model: Model) -> Model:
-    """`model` with int8 or float32 weights in the place of palettes, int4 and float16; targets decide on storage."""
+    """`model` with int8 weights in the place of palettes and int4, float32 in that of float16.
+
+    How they are stored, targets decide.
+    """
     graph = model.graph.clone()
     expand_palettes(graph)
     widen_narrow_constants(graph)

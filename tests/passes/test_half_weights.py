@@ -20,7 +20,7 @@ from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.passes import parse_pass
 from edgecomp.passes.quantize import Quantize
-from edgecomp.pipeline import compile_model
+from edgecomp.pipeline import Options, compile_model
 from edgecomp.reference import Executor
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.session import Session
@@ -85,10 +85,21 @@ def test_it_is_compiled_with_or_without_a_file_between(
     net: Model, floats: Make, tmp_path: Path, device: str
 ) -> None:
     small, x = compress(net, [HALF]), floats(1, 3, 8, 8)
-    compile_model(small, load_device(device), tmp_path / "half.edge")
-    with Session(open_artifact(tmp_path / "half.edge")) as session:
-        (found,) = session.run([x]).values()
-    np.testing.assert_allclose(found, run(small, x), rtol=1e-4, atol=1e-4)
+    options = Options("size" if device == "host" else "balanced")
+    compile_model(small, load_device(device), tmp_path / "half.edge", options=options)
+    compile_model(small, load_device(device), tmp_path / "wide.edge", options=Options("speed"))
+    manifests, found = [], []
+    for name in ("half.edge", "wide.edge"):
+        artifact = open_artifact(tmp_path / name)
+        manifests.append(artifact.manifest)
+        with Session(artifact) as session:
+            found += session.run([x]).values()
+    np.testing.assert_allclose(found[0], run(small, x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert manifests[1].flash.weights_bytes - manifests[0].flash.weights_bytes == 2 * (
+        16 * 27 + 16 * 6
+    )
+    assert [op.weights for op in manifests[0].ops if op.macs] == ["float16"] * 2
 
 
 def test_what_stays(net: Model, make_model: Make, floats: Make) -> None:

@@ -21,6 +21,7 @@
 #include "edgecomp_math_basic.h"
 #include "edgecomp_math_double.h"
 #include "edgecomp_math_exp.h"
+#include "edgecomp_math_half.h"
 #include "edgecomp_math_power.h"
 #include "edgecomp_math_trig.h"
 
