@@ -9,6 +9,7 @@ from typing import Any
 
 from edgecomp.errors import EdgecompError
 from edgecomp.model import Model
+from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.options import format_value
 from edgecomp.passes.quantize import Quantize
@@ -135,6 +136,24 @@ def diagnose(
             step()
     findings = tuple(_finding(value, before, tried) for value in hurt)
     return Diagnosis(str(quantize), before, findings, tuple(trials))
+
+
+def noise_of_run(
+    passes: Sequence[Pass], models: Sequence[Model], context: Context, samples: int = 32
+) -> ModelNoise | None:
+    """The noise that a run's quantization left in its last model; None where it has none.
+
+    Args:
+        passes: what was applied.
+        models: the model as it came, and after each pass.
+        context: what the passes used.
+        samples: calibration samples compared at most.
+    """
+    for each, before in zip(passes, models, strict=False):
+        if isinstance(each, Quantize) and each.makes_integers:
+            data = context.need_data(each.name)
+            return model_noise(each.prepared(before, context), models[-1], data, samples)
+    return None
 
 
 def _noise(model: Model, quantize: Quantize, context: Context, samples: int) -> ModelNoise:

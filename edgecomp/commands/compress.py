@@ -13,12 +13,14 @@ from edgecomp.commands.pass_files import PassFiles
 from edgecomp.commands.sensitivity import known_in
 from edgecomp.compress import Statistics, compress_steps, save_model, statistics
 from edgecomp.device import Device, load_device
+from edgecomp.diagnosis import noise_of_run
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.graph.notes import notes_of
 from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.progress import Progress
+from edgecomp.quantization_noise import ModelNoise
 from edgecomp.recipe import write_recipe
 from edgecomp.sensitivity import Sensitivity, layers_of
 from edgecomp.training.accuracy import accuracy
@@ -155,7 +157,8 @@ def compress_file(
     if extras.save_recipe is not None:
         write_recipe([str(each) for each in passes], extras.save_recipe)
     if extras.report is not None:
-        _write_report(result, models, curves, extras.report)
+        noise = noise_of_run(passes, models, context)
+        _write_report(result, models, curves, noise, extras.report)
     shutil.rmtree(checkpoints, ignore_errors=True)  # of no use once the work is done
     return result
 
@@ -184,9 +187,13 @@ def _curves(extras: Extras, model: Model, passes: Sequence[Pass]) -> Sequence[Se
 
 
 def _write_report(
-    result: Compressed, models: Sequence[Model], curves: Sequence[Sensitivity], path: Path
+    result: Compressed,
+    models: Sequence[Model],
+    curves: Sequence[Sensitivity],
+    noise: ModelNoise | None,
+    path: Path,
 ) -> None:
     # imported here: templates take a moment that the other runs save
     from edgecomp.report.page import write_page
 
-    write_page(result, models[0], models[-1], curves, path)
+    write_page(result, models[0], models[-1], curves, noise, path)

@@ -78,7 +78,7 @@ class Quantize(Pass):
 
     def conflicts(self) -> Iterator[Reason]:
         """See `Pass.conflicts`."""
-        if self.weights == "fp16":
+        if not self.makes_integers:
             for name in ("activations", "rounding", "equalize", "smooth"):
                 if getattr(self, name) != getattr(Quantize, name):
                     fix = f"leave {name} out"
@@ -94,7 +94,7 @@ class Quantize(Pass):
 
     def apply(self, model: Model, context: Context) -> Model:
         """The model in QDQ form; see `Pass.apply`."""
-        if self.weights == "fp16":
+        if not self.makes_integers:
             halved = with_half_weights(model, self.exclude, self.name)
             return model.with_graph(halved.graph, str(self))
         data = context.need_data(self.name)
@@ -110,6 +110,11 @@ class Quantize(Pass):
             grids = self._mixed_activations(made, grids, context)
         weights = self._weights(made, grids, data, context)
         return model.with_graph(made.written(grids, weights).graph, str(self))
+
+    @property
+    def makes_integers(self) -> bool:
+        """Whether the result computes in integers."""
+        return self.weights != "fp16"
 
     def prepared(self, model: Model, context: Context) -> Model:
         """The float model that is quantized: the same function, in numbers that suit integers."""

@@ -13,8 +13,10 @@ from jinja2 import Environment, StrictUndefined
 from edgecomp.commands.compress import Compressed, Step
 from edgecomp.device import Device
 from edgecomp.model import Model
+from edgecomp.quantization_noise import ModelNoise
 from edgecomp.recipe import recipe_text
 from edgecomp.report.chart import STYLE, draw
+from edgecomp.report.diagnoses import noise_table
 from edgecomp.report.page_layers import layer_rows, weights_rows
 from edgecomp.report.sensitivity_charts import sensitivity_charts
 from edgecomp.report.units import bytes_text, count_text, small_text
@@ -38,6 +40,7 @@ def write_page(
     before: Model,
     after: Model,
     sensitivities: Sequence[Sensitivity],
+    noise: ModelNoise | None,
     path: Path,
 ) -> None:
     """Write the page, whole or not at all.
@@ -58,6 +61,8 @@ def write_page(
         layers=layer_rows(before, after),
         left=result.left_by_reason,
         charts=[draw(chart) for chart in sensitivity_charts(sensitivities)],
+        noise=None if noise is None else noise_table(noise),
+        output_db=None if noise is None else f"{noise.output_db:.1f} dB",
         histograms=list(weights_rows(after)),
         recipe=recipe_text([step.spec for step in result.steps[1:]]),
     )

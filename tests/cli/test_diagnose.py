@@ -36,3 +36,17 @@ def test_what_cannot_be_asked(edgecomp: Edgecomp, demo: Path) -> None:
     assert edgecomp(*base, *data, "-p", "cluster").sentences == [
         "cluster: only a quantization can be diagnosed; let -p quantize be the last pass"
     ]
+
+
+def test_the_report_of_a_quantization_names_the_noisiest(
+    edgecomp: Edgecomp, demo: Path, here: Path
+) -> None:
+    call = ("compress", demo / "digits.onnx", "--data", demo / "train.npz", "--report", "r.html")
+    assert edgecomp(*call, "-p", "quantize:samples=8,equalize=true", "-o", "q.onnx").code == 0
+    page = (here / "r.html").read_text()
+    rows = page.split("Signal over noise of quantized values")[1].split("<h2>")[0].split("<tr>")
+    levels = [float(row.split("<td>")[3].split()[0]) for row in rows[2:]]
+    assert len(levels) > 5
+    assert levels == sorted(levels)
+    assert edgecomp(*call, "-p", "quantize:weights=fp16", "-o", "h.onnx").code == 0
+    assert "Signal over noise" not in (here / "r.html").read_text()
