@@ -1,4 +1,4 @@
-"""Small int8 networks with the layers of the reference models, the same in every run.
+"""Small int8 and int4 networks with the layers of the reference models, the same in every run.
 
 Instructions of the reference models can be counted only where their files are; those of these
 networks anywhere.
@@ -7,6 +7,7 @@ networks anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ SCALE = np.float32(0.05)
 
 
 class _Network:
-    """QDQ nodes one after the other; the value at hand is always dequantized."""
+    """QDQ nodes one after the other; the value at hand is always dequantized.
 
-    def __init__(self, shape: tuple[int, ...], seed: int) -> None:
+    Weights lie in [-`limit`, `limit`].
+    """
+
+    def __init__(self, shape: tuple[int, ...], seed: int, limit: int = 127) -> None:
         self.shape = shape
+        self.limit = limit
         self.random = np.random.default_rng(seed)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -51,8 +56,10 @@ class _Network:
         """Weights and bias, dequantized: one scale for each output channel."""
         depth = int(np.prod(shape[1:]))
         spread = self.random.uniform(0.5, 2, shape[0])
-        scales = (spread / (40 * np.sqrt(depth))).astype(np.float32)
-        weights = np.clip(self.random.normal(0, 40, shape).round(), -127, 127).astype(np.int8)
+        usual = 40 * self.limit / 127
+        scales = (spread / (usual * np.sqrt(depth))).astype(np.float32)
+        drawn = self.random.normal(0, usual, shape).round()
+        weights = np.clip(drawn, -self.limit, self.limit).astype(np.int8)
         bias = self.random.integers(-2000, 2000, shape[0]).astype(np.int32)
         return [
             self._add("DequantizeLinear", [self._constant(array), self._constant(scale)], axis=0)
@@ -130,10 +137,10 @@ def separable(path: Path) -> None:
     network.save(path, shape)
 
 
-def residual(path: Path) -> None:
+def residual(path: Path, limit: int = 127) -> None:
     """3x3 convolutions and sums, as in a ResNet."""
     shape = (1, 3, 16, 16)
-    network = _Network(shape, 2)
+    network = _Network(shape, 2, limit)
     network.conv(16, 3)
     network.residual()
     network.conv(32, 3, stride=2)
@@ -143,10 +150,10 @@ def residual(path: Path) -> None:
     network.save(path, shape)
 
 
-def dense(path: Path) -> None:
+def dense(path: Path, limit: int = 127) -> None:
     """Dense layers, as in an autoencoder."""
     shape = (1, 160)
-    network = _Network(shape, 3)
+    network = _Network(shape, 3, limit)
     for units in (64, 8, 64):
         network.dense(units)
     network.dense(160, relu=False)
@@ -157,5 +164,7 @@ NETWORKS: Mapping[str, Callable[[Path], None]] = {
     "separable": separable,
     "residual": residual,
     "dense": dense,
+    "residual, int4": partial(residual, limit=7),
+    "dense, int4": partial(dense, limit=7),
 }
 """What writes each network to an ONNX file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,24 +144,27 @@ def arrange(program: Program, core: str, optimize: str) -> Program:
     )
 
 
-def _weights(program: Program) -> Iterator[Array]:
-    """The weights of convolutions and dense layers that are kept int8 or int4."""
-    for call in program.calls:
-        kernel = program.kernels[call.kernel]
-        if (kernel.schedule_as, type(kernel.work)) in MATRIX_KINDS:
-            yield program.constants[call.operands[1]]
-
-
 def _chosen(program: Program, core: str, optimize: str) -> list[Replacement | None]:
     """What computes each call instead of its kernel."""
-    tried, layers = rules(core, optimize, int4.pays(_weights(program))), []
+    layers = _layers(program, rules(core, optimize, packs=True))
+    packed = [
+        layer.arrays[0] for layer in layers if layer.dense and layer.dense.weights == int4.NAME
+    ]
+    if not int4.pays(packed):
+        layers = _layers(program, rules(core, optimize, packs=False))
+    return with_sparse(layers, core, optimize)
+
+
+def _layers(program: Program, tried: Sequence[Rules]) -> list[Layer]:
+    """The constants of each call, and what `tried` has for it."""
+    layers = []
     for call in program.calls:
         kernel = program.kernels[call.kernel]
         arrays = [program.constants[name] for name in call.operands if name in program.constants]
         is_matrix = (kernel.schedule_as, type(kernel.work)) in MATRIX_KINDS
         usual = _replacement(kernel, arrays, tried)
         layers.append(Layer(kernel.work if is_matrix else None, usual, arrays))
-    return with_sparse(layers, core, optimize)
+    return layers
 
 
 def _replacement(

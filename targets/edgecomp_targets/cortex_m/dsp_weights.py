@@ -100,4 +100,4 @@ class Storage:
 
 
 INT8 = Storage("", "", pack_weights, 2, 6)
-INT4 = Storage("int4", "_int4", pack_int4, 4, 10)
+INT4 = Storage(int4.NAME, "_int4", pack_int4, 4, 10)

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+NAME = "int4"
+"""As in `Call.weights`."""
 LOW, HIGH = -8, 7
 LEAST_SAVED = 4096
 """Bytes of flash a program saves at least: about the code of a second kind of kernels."""
@@ -33,5 +35,5 @@ def fits(weights: Array, low: int = LOW) -> bool:
 
 
 def pays(layers: Iterable[Array]) -> bool:
-    """Whether a program with the weights `layers` saves enough flash."""
-    return sum(weights.size // 2 for weights in layers if fits(weights)) >= LEAST_SAVED
+    """Whether a program that packs the weights `layers` saves enough flash."""
+    return sum(weights.size // 2 for weights in layers) >= LEAST_SAVED

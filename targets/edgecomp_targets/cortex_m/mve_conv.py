@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Rescale
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
-from edgecomp_targets.cortex_m import steep
+from edgecomp_targets.cortex_m import int4, steep
 from edgecomp_targets.cortex_m.mve_stream import (
     FILTERS_AT_ONCE,
     LANES,
@@ -128,7 +128,7 @@ def _replacement(
         },
         max(1, -(-(waiting * patch.row_bytes + rows_bytes) // 4)),
         _overlaps(shape, copied),
-        "int4" if two_in_a_byte else "",
+        int4.NAME if two_in_a_byte else "",
         None if two_in_a_byte else order_of(patch),
     )
 

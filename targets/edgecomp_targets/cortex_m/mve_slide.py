@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_rows
-from edgecomp_targets.cortex_m import mve_conv, steep
+from edgecomp_targets.cortex_m import int4, mve_conv, steep
 from edgecomp_targets.cortex_m.mve_conv import conv_fields, padded_width
 from edgecomp_targets.cortex_m.mve_stream import (
     LANES,
@@ -65,7 +65,7 @@ def _slide(
         },
         3 * pitch // 4,
         by_rows(shape, rows=1, copied=True),
-        weights="int4" if two_in_a_byte else "",
+        weights=int4.NAME if two_in_a_byte else "",
         order=None if two_in_a_byte else _order(shape.x[3]),
     )
 

@@ -171,6 +171,12 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Arr
 
 
 @pytest.fixture
+def arranged() -> Callable[..., Program]:
+    """`arranged(layers, core, optimize)`: their program with the kernels of `core`."""
+    return lambda layers, core, optimize: arrange(program_of(layers), core, optimize)
+
+
+@pytest.fixture
 def layer_class() -> type[Layer]:
     """The class `Layer`: tests are no packages, so they cannot import it."""
     return Layer

@@ -20,6 +20,7 @@ from edgecomp.lowering.kernels.conv import (
     conv2d,
     dense,
 )
+from edgecomp.program import Program
 from edgecomp_targets.cortex_m import dsp_conv, int4, mve_slide
 from edgecomp_targets.cortex_m.arrange import MATRIX_KINDS, rules
 
@@ -134,6 +135,7 @@ def _paying(layer: type[Any], rng: np.random.Generator, least: int) -> list[Any]
 def test_any_layer_has_the_bits_of_the_general_kernel(
     core: str,
     layer_class: type[Any],
+    arranged: Callable[..., Program],
     on_core: Callable[..., list[Array]],
     portable: Callable[..., list[Array]],
     general: Callable[..., list[Array]],
@@ -144,8 +146,7 @@ def test_any_layer_has_the_bits_of_the_general_kernel(
     @given(st.lists(layers(layer_class, least), min_size=BATCH, max_size=BATCH))
     def check(batch: list[Any]) -> None:
         batch = [*batch, *_paying(layer_class, np.random.default_rng(4), least)]
-        assert int4.pays([layer.constants[0] for layer in batch])
-        assert all(_storage(layer, core) == "int4" for layer in batch)
+        assert {call.weights for call in arranged(batch, core, "size").calls} == {"int4"}
         want = general(batch)
         for have in (on_core(batch, core, "size"), portable(batch, core, "size")):
             for got, wanted, layer in zip(have, want, batch, strict=True):
@@ -223,4 +224,11 @@ def test_few_weights_do_not_pay_for_code() -> None:
     half = np.ones((64, 2 * int4.LEAST_SAVED // 64 // 2), np.int8)
     assert int4.pays([half, half])
     assert not int4.pays([half, half[1:]])
-    assert not int4.pays([half, np.full_like(half, 8)])
+
+
+@pytest.mark.parametrize(("units", "stored"), [(256, "int4"), (255, "")])
+def test_a_program_that_saves_little_stays_as_it_is(
+    units: int, stored: str, layer_class: type[Any], arranged: Callable[..., Program]
+) -> None:
+    layer = _dense(layer_class, np.random.default_rng(6), (1, 32, units), SIGNED, -7)
+    assert [call.weights for call in arranged([layer], "cortex_m4", "size").calls] == [stored]
