@@ -53,6 +53,7 @@ CASES: Mapping[str, Case] = {
             FEWER + ",sparsity=0.40625,protect=conv_[!4]",
             FEWER + ",sparsity=0.28125,protect=conv_[!7]",
             "distill:loss=features,inside=20,epochs=40,lr=0.003,flip=true,shift=4,threads=1",
+            "distill:epochs=12,lr=0.001,flip=true,shift=4,threads=1",
             "quantize",
         ),
         "2x fewer MACs within 1.0 points",
