@@ -7,6 +7,7 @@ is a matter of `--optimize`: see `POLICIES`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,10 +24,12 @@ from edgecomp_targets.cortex_m.headers import headers
 from edgecomp_targets.cortex_m.weight_codes import Coded, smallest
 from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
-LEAST_SAVED = 256
-"""Bytes: the functions and the call take some, too."""
-LEAST_SHARE = 1 / 5
+CALL_BYTES, FUNCTION_BYTES = 40, 350
+"""Of code, for each layer and for each C function that unpacks."""
+LEAST_SHARE, LEAST_SHARE_OF_FEW_USES = 1 / 6, 1 / 3
 """Of the weights that must be saved: less does not pay for being unpacked at every inference."""
+FEW_USES = 8
+"""Multiplications with a weight: to unpack it costs as much as several."""
 STACK_ROOM = 2048
 """Bytes of RAM left to the stack, which is not known before the program is built."""
 COST = {"cortex_m0plus": 7.0, "cortex_m3": 3.5, "cortex_m55": 0.8}
@@ -65,7 +68,7 @@ class _Candidate:
         call: its index.
         constant: the name of its weights.
         coded: the weights in fewer bytes.
-        saved: how many fewer.
+        saved: how many fewer, with the code of the call.
     """
 
     call: int
@@ -87,7 +90,8 @@ def store(
     limit = _arena_limit(program, plan, device, ram_limit) if policy.grows else plan.arena_bytes
     scratch = scratch_of(program.calls, plan)
     chosen: list[_Candidate] = []
-    for candidate in sorted(_candidates(program), key=lambda c: (-c.saved, c.call)):
+    candidates = _paying(list(_candidates(program)))
+    for candidate in sorted(candidates, key=lambda c: (-c.saved, c.call)):
         weights = program.constants[candidate.constant].nbytes
         if cost * weights > left:
             continue
@@ -96,7 +100,16 @@ def store(
         if memory_plan(tried, {**unpacking, **scratch}).arena_bytes <= limit:
             chosen.append(candidate)
             left -= cost * weights
+    chosen = _paying(chosen)
     return _with(program, chosen, device.core) if chosen else program
+
+
+def _paying(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """Those of a function that, together, save more than it takes."""
+    saved = Counter[str]()
+    for candidate in candidates:
+        saved[candidate.coded.function] += candidate.saved
+    return [c for c in candidates if saved[c.coded.function] > FUNCTION_BYTES]
 
 
 def _arena_limit(program: Program, plan: MemoryPlan, device: Device, ram_limit: int | None) -> int:
@@ -115,8 +128,10 @@ def _candidates(program: Program) -> Iterator[_Candidate]:
         constant = next(name for name in call.operands if name in program.constants)
         weights = program.constants[constant]
         coded = smallest(weights, order)
-        saved = 0 if coded is None else weights.nbytes - coded.bytes
-        if coded is not None and saved >= max(LEAST_SAVED, LEAST_SHARE * weights.nbytes):
+        saved = 0 if coded is None else weights.nbytes - coded.bytes - CALL_BYTES
+        few = call.macs < FEW_USES * weights.nbytes
+        share = LEAST_SHARE_OF_FEW_USES if few else LEAST_SHARE
+        if coded is not None and saved >= share * weights.nbytes:
             yield _Candidate(index, constant, coded, saved)
 
 
