@@ -6,7 +6,6 @@ is a matter of `--optimize`: see `POLICIES`.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +54,7 @@ class Policy:
 POLICIES: Mapping[str, Policy] = {
     "speed": Policy(0.0, grows=False),
     "balanced": Policy(0.03, grows=False),
-    "size": Policy(math.inf, grows=True),
+    "size": Policy(0.25, grows=True),
 }
 """By `optimize`."""
 
