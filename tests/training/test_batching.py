@@ -47,9 +47,7 @@ def test_a_classifier(small_net: Model, quarters: Callable[[int], Any]) -> None:
         "y = Gemm (x, square, x)",
     ],
 )
-def test_what_may_mix_samples(
-    make_model: Callable[..., Model], floats: Floats, body: str
-) -> None:
+def test_what_may_mix_samples(make_model: Callable[..., Model], floats: Floats, body: str) -> None:
     constants = {"rows": floats(1, 1), "flat": floats(2, 1), "square": floats(1, 1)}
     text = "net (float[1,1] x) => (float[{}] y) {{ " + body + " }}"
     shape = "2,1" if "flat" in body else "1,1"
