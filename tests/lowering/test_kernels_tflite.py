@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import Multiplier, quantize_value
@@ -24,13 +24,12 @@ from edgecomp.lowering.multipliers import (
     mul_multiplier,
     requantize_multiplier,
 )
+from tests.lowering_batches import compiled as compiled_together
 
 # Operators compiled together, which is several times faster than one by one. A failure is not
 # shrunk: that would compile for minutes.
 BATCH = 12
-compiled = settings(
-    max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
-)
+compiled = settings(compiled_together, max_examples=5)
 # Real bounds of TFLite's fused activations, by their number in the schema.
 ACTIVATIONS = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 SAME, VALID = 0, 1

@@ -9,7 +9,7 @@ import numpy as np
 import onnx.parser
 import onnxruntime
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
@@ -22,11 +22,10 @@ from edgecomp.lowering.multipliers import conv_multipliers
 from edgecomp.pipeline import compile_model
 from edgecomp_runtime.artifact import open_artifact
 from edgecomp_runtime.session import Session
+from tests.lowering_batches import compiled as compiled_together
 
 BATCH = 10
-compiled = settings(
-    max_examples=3, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
-)
+compiled = settings(compiled_together, max_examples=3)
 extents = st.integers(1, 7)
 images = st.tuples(st.integers(1, 2), extents, extents, st.integers(1, 12))
 kernels = st.tuples(st.integers(1, 3), st.integers(1, 3))

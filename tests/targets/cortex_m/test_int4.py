@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import quantize_multiplier
@@ -23,16 +23,14 @@ from edgecomp.lowering.kernels.conv import (
 from edgecomp.program import Program
 from edgecomp_targets.cortex_m import dsp_conv, int4, mve_slide
 from edgecomp_targets.cortex_m.arrange import MATRIX_KINDS, rules
+from tests.lowering_batches import compiled as compiled_together
 
 Array = npt.NDArray[Any]
 
 # Compiled together: a failure is not shrunk, which would compile for minutes.
 BATCH = 12
 compiled = settings(
-    max_examples=2,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=(HealthCheck.function_scoped_fixture,),
+    compiled_together, max_examples=2, suppress_health_check=(HealthCheck.function_scoped_fixture,)
 )
 LEAST = {"cortex_m55": -7}
 """The least weight that a core's kernels take, where it is not -8."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import Multiplier, quantize_multiplier
@@ -24,16 +24,14 @@ from edgecomp.lowering.kernels.conv import (
 )
 from edgecomp.lowering.kernels.elementwise import AddWork, BinaryScales, add
 from edgecomp_targets.cortex_m import dsp_wide
+from tests.lowering_batches import compiled as compiled_together
 
 Array = npt.NDArray[Any]
 
 # Compiled together: a failure is not shrunk, which would compile for minutes.
 BATCH = 12
 compiled = settings(
-    max_examples=4,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=(HealthCheck.function_scoped_fixture,),
+    compiled_together, max_examples=4, suppress_health_check=(HealthCheck.function_scoped_fixture,)
 )
 CORES = (
     ("cortex_m0plus", "balanced"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgecomp.lowering.fixed_point import quantize_multiplier
@@ -16,6 +16,7 @@ from edgecomp.lowering.kernels.conv import ConvShape, ConvWork, DenseWork, Resca
 from edgecomp_targets.cortex_m import sparse_choice
 from edgecomp_targets.cortex_m.arrange import rules
 from edgecomp_targets.cortex_m.sparse_choice import FAMILIES, Layer, with_sparse
+from tests.lowering_batches import compiled as compiled_together
 
 Array = npt.NDArray[Any]
 Counted = Callable[[Any, str], int]
@@ -24,10 +25,7 @@ BATCH = 8
 CORES = ("cortex_m0plus", "cortex_m3", "cortex_m4")
 TOLERANCE = 0.1
 compiled = settings(
-    max_examples=2,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=(HealthCheck.function_scoped_fixture,),
+    compiled_together, max_examples=2, suppress_health_check=(HealthCheck.function_scoped_fixture,)
 )
 
 
