@@ -30,7 +30,9 @@ FEWER = "prune:criterion=fisher,samples=512,scope=layer"
 CASES: Mapping[str, Case] = {
     "mnist, int8": Case("mnist_cnn", ("quantize",), "no loss"),
     "mnist, low rank": Case(
-        "mnist_cnn", ("lowrank:params=0.195", "quantize"), "19.5 % of parameters at no loss"
+        "mnist_cnn",
+        ("lowrank:params=0.195,weigh=outputs,samples=2000", "quantize"),
+        "19.5 % of parameters at no loss",
     ),
     "mnist, 5 %, int8": Case(
         "mnist_cnn",
@@ -42,9 +44,17 @@ CASES: Mapping[str, Case] = {
         ),
         "<= 5 % of parameters and MACs at <= 0.3 points, 60x smaller at <= 0.5",
     ),
+    "mnist, 90 % zeros": Case(
+        "mnist_cnn",
+        ("prune:granularity=weight,sparsity=0.9,steps=4,epochs=3,lr=0.002", "quantize"),
+        "fewer instructions, no loss",
+    ),
     "resnet8, int8": Case("resnet8_jpeg", ("quantize",), "within 0.2 points"),
     "resnet8, int4": Case(
         "resnet8_jpeg", ("quantize:weights=int4,rounding=reconstruct",), "within 0.7 points"
+    ),
+    "resnet8, 4-bit palettes": Case(
+        "resnet8_jpeg", ("cluster:bits=4,per=channel", "quantize"), "small loss"
     ),
     "resnet8, half the MACs": Case(
         "resnet8_jpeg",

@@ -47,8 +47,15 @@ def test_low_rank(digits: Sets, tmp_path: Path) -> None:
 def test_palettes(digits: Sets, tmp_path: Path) -> None:
     row = measure("digits", ("cluster:bits=4,per=channel", "quantize"), digits, tmp_path)
     assert row.macs == 1.0
-    assert smaller(row, params=0.35, bytes=0.3, instructions=1.01, flash=1.01)
+    assert smaller(row, params=1.01, bytes=0.3, instructions=1.01, flash=1.01)
     assert row.after >= row.before - 0.01
+
+
+def test_four_bits(digits: Sets, tmp_path: Path) -> None:
+    row = measure("digits", ("quantize:weights=int4,rounding=reconstruct",), digits, tmp_path)
+    assert row.macs == 1.0
+    assert smaller(row, params=1.01, bytes=0.24, instructions=1.1, flash=1.0)
+    assert row.after >= row.before - 0.02
 
 
 def test_a_line_has_a_cell_for_every_heading() -> None:
