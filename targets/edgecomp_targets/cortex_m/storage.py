@@ -54,7 +54,7 @@ class Policy:
 POLICIES: Mapping[str, Policy] = {
     "speed": Policy(0.0, grows=False),
     "balanced": Policy(0.03, grows=False),
-    "size": Policy(0.25, grows=True),
+    "size": Policy(1.0, grows=True),
 }
 """By `optimize`."""
 

@@ -34,6 +34,8 @@ compiled = settings(
 )
 LEAST = {"cortex_m55": -7}
 """The least weight that a core's kernels take, where it is not -8."""
+MOST_TAPS = 511
+"""Of a filter whose sums surely fit the DSP kernels, whatever its weights."""
 SIGNED = Rescale(7, -128, 127, True)
 
 
@@ -99,7 +101,8 @@ def layers(draw: Any, layer: type[Any], least: int) -> Any:
     pads = draw(st.tuples(*(st.integers(0, k // 2) for k in (*kernel, *kernel))))
     extents = [draw(st.integers(max(1, k - pads[i] - pads[i + 2]), 12)) for i, k in
                enumerate(kernel)]  # fmt: skip
-    channels = draw(st.sampled_from([1, 3, 4, 13, 16, 32, 64]))
+    deepest = MOST_TAPS // (kernel[0] * kernel[1])
+    channels = draw(st.sampled_from([c for c in (1, 3, 4, 13, 16, 32, 64) if c <= deepest]))
     stride = draw(st.integers(1, 2))
     shape = ConvShape(
         (draw(st.integers(1, 2)), *extents, channels),
