@@ -36,7 +36,8 @@ _RUNTIME = "runtime.zip"
 # POSIX shell; $1 is the number of bytes of the tar, the rest is the command
 _SCRIPT = r"""
 folder=$(mktemp -d) || exit 90
-trap 'kill $worker $watcher 2>/dev/null; wait; cd /; rm -rf "$folder"' EXIT
+# KILL for the watcher: TERM is lost on a subshell that has not yet put the traps of this shell away
+trap 'kill $worker 2>/dev/null; kill -9 $watcher 2>/dev/null; wait; cd /; rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
 trap '' PIPE  # the connection may be gone when the shell has something to say
 exec 3<&0

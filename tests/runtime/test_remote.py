@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from edgecomp_runtime import InputError
+from edgecomp_runtime import InputError, remote
 from edgecomp_runtime.links import bench_artifact, run_artifact
 from edgecomp_runtime.npz import write_arrays
 from edgecomp_runtime.remote import SSH_CONFIG_VARIABLE, RemoteHost, run_there
@@ -71,6 +72,24 @@ def test_a_noisy_login_does_no_harm(single_path, link, python_there):
         RemoteHost.parse(link), ["info", "a.edge", "--json"], {"a.edge": single_path.read_bytes()}
     )
     assert b'"device": "host"' in answer
+
+
+def test_a_command_that_ends_at_once_ends_the_session(tmp_path):
+    """Before the shell's watcher has begun to watch, too, as happens on a busy machine."""
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    payload = (tmp_path / "empty.tar").read_bytes()
+    command = ["sh", "-c", remote._SCRIPT, "edgerun", str(len(payload)), "false"]
+    sessions = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(20)]
+    try:
+        for session in sessions:
+            session.stdin.write(payload)
+            session.stdin.flush()
+        assert [session.wait(PATIENCE_SECONDS) for session in sessions] == [1] * len(sessions)
+    finally:
+        for session in sessions:
+            session.kill()
+            session.stdin.close()
 
 
 def test_its_own_sentences_come_back(link):
