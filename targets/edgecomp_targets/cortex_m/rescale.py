@@ -219,6 +219,9 @@ def fast_channels(weights: Array, constants: Sequence[Array], rescale: Rescale) 
     low, high = sum_bounds(weights)
     constant = _outputs(low + bias, multipliers, shifts, rescale)
     is_constant = constant == _outputs(high + bias, multipliers, shifts, rescale)
+    # beyond 32 bits a shift to the left wraps, and what lies between the ends may be anything
+    furthest = np.maximum(np.abs(low + bias), np.abs(high + bias))
+    is_constant &= furthest << np.maximum(shifts, 0) < 1 << 31
     steps = constant - rescale.zero_point
     bias = np.where(is_constant, steps << CONSTANT[1] + 1, bias)
     multipliers = np.where(is_constant, CONSTANT[0], multipliers)

@@ -133,3 +133,10 @@ def test_small_weights_may_have_multipliers_above_one(shift: int, least: int) ->
     assert channels.has_usual_addends == (least == 5)
     assert lifted(weights, bias, shifts) is not None
     assert (channels.scaled(16) is not None) == (least == 5 and shift < 2)
+
+
+def test_a_channel_that_saturates_at_both_ends_may_wrap_between() -> None:
+    """2^30 shifted to the left by one: negative sums give the highest output, others the least."""
+    weights = np.array([[7, -5, 2]], np.int8)
+    constants = (np.array([1 << 30]), np.array([1367441994]), np.array([1]))
+    assert fast_channels(weights, constants, Rescale(-128, 5, 90, False)) is None
