@@ -150,7 +150,7 @@ def _chosen(program: Program, core: str, optimize: str) -> list[Replacement | No
     packed = [
         layer.arrays[0] for layer in layers if layer.dense and layer.dense.weights == int4.NAME
     ]
-    if not int4.pays(packed):
+    if packed and not int4.pays(packed):
         layers = _layers(program, rules(core, optimize, packs=False))
     return with_sparse(layers, core, optimize)
 

@@ -7,7 +7,7 @@ import math
 from edgecomp.lowering.kernels.elementwise import AddWork
 from edgecomp.lowering.multipliers import ADD_LEFT_SHIFT
 from edgecomp.program import Overlap
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 
 HALF = (1 << 30, 0)
 """Mantissa and shift of the multiplier 1/2."""
@@ -57,8 +57,6 @@ def sum_geometry(work: AddWork) -> tuple[tuple[int, int], dict[str, int]] | None
         "multiplier": scales.output.mantissa,
         "addend": addend,
         "shift": right,
-        "narrow": int((scales.low, scales.high) != (-128, 127)),
-        "low": scales.low,
-        "high": scales.high,
+        **output_range(scales.low, scales.high),
     }
     return (half, other), fields

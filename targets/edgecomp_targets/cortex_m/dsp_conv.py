@@ -11,7 +11,7 @@ from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m import int4
 from edgecomp_targets.cortex_m.dsp_weights import INT4, INT8, Storage, quads
-from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import fast_channels
 from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
@@ -130,9 +130,7 @@ def conv_fields(
         "quads": quads(span * shape.kernel[0]),
         "padded_width": shape.pads[1] + width + shape.pads[3] if padded else 0,
         "zero_point": zero_point,
-        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
-        "low": rescale.low,
-        "high": rescale.high,
+        **output_range(rescale.low, rescale.high),
     }
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import DenseWork
 from edgecomp_targets.cortex_m.dsp_weights import INT4, INT8, Storage, quads
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
@@ -43,9 +43,7 @@ def _dense(
         "quads": quads(work.depth),
         "units": work.units,
         "own_rescaling": int(own),
-        "narrow": int((low, high) != (-128, 127)),
-        "low": low,
-        "high": high,
+        **output_range(low, high),
     }
     return Replacement(
         f"ec_dsp_dense{storage.suffix}",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.program import Overlap
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 # A band of rows is as high as its planes fit this, and two output rows at least.
@@ -113,7 +113,5 @@ def _geometry(work: ConvWork) -> dict[str, int]:
         "rows": (band - 1) * stride + 3,
         "zero_point": work.input_zero_point,
         "out_zero_point": work.rescale.zero_point,
-        "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
-        "low": work.rescale.low,
-        "high": work.rescale.high,
+        **output_range(work.rescale.low, work.rescale.high),
     }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
-from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels, scaled_constants
 
 CHANNELS_AT_ONCE = 4
@@ -63,7 +63,7 @@ def _replacement(
     packed = _packed(channels, order, size)
     fields = _points_fields(shape) if points else _conv_fields(work)
     low, high = work.rescale.low, work.rescale.high
-    fields |= {"narrow": int((low, high) != (-128, 127)), "low": low, "high": high}
+    fields |= output_range(low, high)
     rows = 0 if points else fields["pitch"] // 2 * fields["kernel_height"] + 1
     return Replacement(
         f"ec_dsp_wide_{'points' if points else 'conv'}_{size}",

@@ -11,7 +11,7 @@ from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels
 from edgecomp_targets.cortex_m.dsp_weights import quads
-from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 from edgecomp_targets.cortex_m.weight_order import WeightOrder
 
@@ -84,7 +84,5 @@ def pixel_fields(shape: ConvShape, work: ConvWork, depth: int) -> dict[str, int]
         "zero_point": work.input_zero_point,
         "twice_zero": 2 * rescale.zero_point + 1,
         "points": int(is_row_of_pixels(shape)),
-        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
-        "low": rescale.low,
-        "high": rescale.high,
+        **output_range(rescale.low, rescale.high),
     }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import DenseWork
 from edgecomp_targets.cortex_m.dsp_dense import unit_constants
 from edgecomp_targets.cortex_m.mul_conv import WEIGHT_OFFSET
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import fast_channels
 
 UNITS_AT_ONCE = 4
@@ -31,9 +31,7 @@ def dense(work: DenseWork, weights: Array, *constants: Array) -> Replacement | N
         "depth": work.depth,
         "units": work.units,
         "own_rescaling": int(own),
-        "narrow": int((low, high) != (-128, 127)),
-        "low": low,
-        "high": high,
+        **output_range(low, high),
     }
     return Replacement(
         "ec_mul_dense",

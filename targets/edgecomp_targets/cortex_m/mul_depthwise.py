@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvWork
 from edgecomp_targets.cortex_m.dsp_depthwise import overlaps_by_channels
 from edgecomp_targets.cortex_m.mul_conv import channel_rows
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import fast_channels
 
 Array = npt.NDArray[Any]
@@ -47,9 +47,7 @@ def depthwise(work: ConvWork, weights: Array, *constants: Array) -> Replacement 
         "words": words,
         "zero_point": work.input_zero_point,
         "twice_zero": 2 * work.rescale.zero_point + 1,
-        "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
-        "low": work.rescale.low,
-        "high": work.rescale.high,
+        **output_range(work.rescale.low, work.rescale.high),
     }
     return Replacement(
         "ec_mul_depthwise",

@@ -14,7 +14,7 @@ from edgecomp.lowering.multipliers import ADD_LEFT_SHIFT
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m import dsp_add
 from edgecomp_targets.cortex_m.dsp_add import HALF
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 
 TABLE_ELEMENTS = 1024
 """A sum of fewer is not worth the flash of a table."""
@@ -41,9 +41,7 @@ def add(work: AddWork) -> Replacement | None:
         "shift": scales.output.shift,
         "zero_point": scales.zero_point,
         "is_clamped": int(scales.low >= scales.zero_point),
-        "narrow": int((scales.low, scales.high) != (-128, 127)),
-        "low": scales.low,
-        "high": scales.high,
+        **output_range(scales.low, scales.high),
     }
     return Replacement(
         "ec_mve_add",

@@ -24,7 +24,7 @@ from edgecomp_targets.cortex_m.mve_stream import (
     patch_of,
     stream_of,
 )
-from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, extents, geometry, output_range
 
 PATCHES_AT_ONCE = 8
 TAPS_AT_ONCE = 8
@@ -185,7 +185,5 @@ def conv_fields(shape: ConvShape, zero_point: int, rescale: Rescale) -> dict[str
         "vectors": 0,
         "multiplier": 0,
         "shift": 0,
-        "narrow": int((rescale.low, rescale.high) != (-128, 127)),
-        "low": rescale.low,
-        "high": rescale.high,
+        **output_range(rescale.low, rescale.high),
     }

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgecomp.lowering.kernels.conv import ConvShape, ConvWork
 from edgecomp.program import Overlap
 from edgecomp_targets.cortex_m import steep
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 
 CHANNELS_AT_ONCE = 8
 OUTPUTS_AT_ONCE = 8
@@ -137,9 +137,7 @@ def _fields(work: ConvWork, along: int, tap_bytes: int) -> dict[str, int]:
         "first_tap": 12 + (0 if form == ANY_KERNEL else 3 * shape.strides[along]),
         "channel_bytes": 12 + tap_bytes,
         "form": form,
-        "narrow": int((work.rescale.low, work.rescale.high) != (-128, 127)),
-        "low": work.rescale.low,
-        "high": work.rescale.high,
+        **output_range(work.rescale.low, work.rescale.high),
     }
 
 

@@ -73,6 +73,11 @@ def geometry(values: Mapping[str, int]) -> npt.NDArray[np.int32]:
     return np.array(list(values.values()), np.int32)
 
 
+def output_range(low: int, high: int) -> dict[str, int]:
+    """The fields of C structs on what outputs are brought to: whether that is not all of int8."""
+    return {"narrow": int((low, high) != (-128, 127)), "low": low, "high": high}
+
+
 def extents(shape: ConvShape) -> dict[str, int]:
     """The fields with which every C struct of a convolution begins."""
     batch, height, width, channels = shape.x

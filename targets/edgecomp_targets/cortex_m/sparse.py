@@ -14,7 +14,7 @@ from edgecomp.lowering.overlaps import by_pixels, by_rows
 from edgecomp_targets.cortex_m.dsp_conv import flattened, is_row_of_pixels, pointwise
 from edgecomp_targets.cortex_m.dsp_dense import unit_constants
 from edgecomp_targets.cortex_m.mul_conv import channel_rows, pixel_fields
-from edgecomp_targets.cortex_m.replacement import Replacement, geometry
+from edgecomp_targets.cortex_m.replacement import Replacement, geometry, output_range
 from edgecomp_targets.cortex_m.rescale import Channels, fast_channels
 
 PIXELS_AT_ONCE = 4
@@ -102,9 +102,7 @@ def _row(
     fields = {
         "units": work.units,
         "own_rescaling": int(own),
-        "narrow": int((low, high) != (-128, 127)),
-        "low": low,
-        "high": high,
+        **output_range(low, high),
     }
     return Replacement(
         function,

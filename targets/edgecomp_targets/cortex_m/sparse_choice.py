@@ -129,19 +129,17 @@ def with_sparse(layers: Sequence[Layer], core: str, optimize: str) -> list[Repla
     "balanced" wants fewer instructions and no more flash.
     """
     family = FAMILIES.get(core)
-    found = [_sparse(layer, family, optimize) if family is not None else None for layer in layers]
-    taken = [
-        other is not None and family is not None and _wins(layer, other, family, optimize)
-        for layer, other in zip(layers, found, strict=True)
-    ]
+    if family is None:
+        return [layer.dense for layer in layers]
+    winners = [_winner(layer, family, optimize) for layer in layers]
     saved = dict.fromkeys(CODE_BYTES, 0)
-    for layer, other, wins in zip(layers, found, taken, strict=True):
-        if wins and other is not None:
-            saved[other.function] += _bytes_of_dense(layer) - _bytes(other)
+    for layer, winner in zip(layers, winners, strict=True):
+        if winner is not None:
+            saved[winner.function] += _bytes_of_dense(layer) - _bytes(winner)
     worth = {f for f, code in CODE_BYTES.items() if optimize == "speed" or saved[f] > code}
     return [
-        other if wins and other is not None and other.function in worth else layer.dense
-        for layer, other, wins in zip(layers, found, taken, strict=True)
+        winner if winner is not None and winner.function in worth else layer.dense
+        for layer, winner in zip(layers, winners, strict=True)
     ]
 
 
@@ -193,6 +191,12 @@ def _sparse(layer: Layer, family: Family, optimize: str) -> Replacement | None:
     made = [way for way in ways if way is not None]
     by_instructions = partial(sparse_instructions, layer.work, family=family)
     return min(made, key=_bytes if optimize == "size" else by_instructions, default=None)
+
+
+def _winner(layer: Layer, family: Family, optimize: str) -> Replacement | None:
+    """The layer by its weights that are not 0, where that is better."""
+    other = _sparse(layer, family, optimize)
+    return other if other is not None and _wins(layer, other, family, optimize) else None
 
 
 def _wins(layer: Layer, other: Replacement, family: Family, optimize: str) -> bool:
