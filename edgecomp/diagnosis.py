@@ -210,7 +210,6 @@ def _best(value: ValueNoise, before: ModelNoise, tried: Mapping[str, ModelNoise]
         return enough[0]
     if spared in tried and tried[spared].output_db >= before.output_db + ENOUGH_DB:
         return spared
-    best: Sequence[str] = sorted(helping, key=lambda change: -helping[change])
-    if best:
-        return best[0]
+    if helping:
+        return max(helping, key=lambda change: helping[change])
     return spared if spared in tried and tried[spared].output_db > before.output_db else None

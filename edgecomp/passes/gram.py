@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgecomp.calibration import CalibrationData
-from edgecomp.graph.values import constant_input
 from edgecomp.model import Model
+from edgecomp.passes.windows import windows
 from edgecomp.progress import Progress
 from edgecomp.reference import Executor
 
@@ -110,8 +110,8 @@ def grams(
         for feed in data.samples(model.inputs, samples):
             exact, rounded = float_run.run(feed), int_run.run(feed)
             for name, node in layers.items():
-                x = windows(node, exact[sources[name]])
-                z = windows(node, rounded[nodes[name]])
+                x = windows(node, exact[sources[name]], PLACES)
+                z = windows(node, rounded[nodes[name]], PLACES)
                 found = _moments(x, z)
                 sums[name] = found if name not in sums else sums[name].plus(found)
             step()
@@ -130,44 +130,6 @@ def _source(node: ir.Node) -> str:
     value = node.inputs[0]
     assert value is not None, "the operator demands an input"
     return str(value.name)
-
-
-def windows(node: ir.Node, values: npt.NDArray[Any]) -> Array:
-    """What each place of the output of `node` multiplies: [groups, places, taps].
-
-    Taps are in the order of the weights; at most `PLACES` places, evenly spread.
-    """
-    if node.op_type != "Conv":
-        rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
-        return _spread(rows)[None]
-    weights = constant_input(node, 1)
-    assert weights is not None, "its weights are constant"
-    groups, window = node.attributes.get_int("group", 1), weights.shape[2:]
-    rank = len(window)
-    pads = list(node.attributes.get_ints("pads", [0] * 2 * rank))
-    strides = node.attributes.get_ints("strides", [1] * rank)
-    dilations = node.attributes.get_ints("dilations", [1] * rank)
-    padding = [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:], strict=True)]
-    padded = np.pad(values, padding)
-    spans = [(size - 1) * step + 1 for size, step in zip(window, dilations, strict=True)]
-    axes: Any = tuple(range(2, 2 + rank))
-    view = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=axes)
-    places = tuple(slice(None, None, step) for step in strides)
-    taps = tuple(slice(None, None, step) for step in dilations)
-    view = view[(slice(None), slice(None), *places, *taps)]
-    # [batch, channels, *places, *window] to [places, channels, window]
-    moved = np.moveaxis(view, 1, 1 + rank)
-    count = int(np.prod(moved.shape[: 1 + rank]))
-    flat = moved.reshape(count, view.shape[1], -1)
-    rows = _spread(flat).astype(np.float64)
-    grouped = rows.reshape(len(rows), groups, -1)
-    return grouped.transpose(1, 0, 2)
-
-
-def _spread(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if len(rows) <= PLACES:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, PLACES).astype(np.int64)]
 
 
 def by_group(node: ir.Node, weights: npt.NDArray[Any], axis: int) -> Array:

@@ -13,7 +13,7 @@ from edgecomp.calibration import CalibrationData
 from edgecomp.errors import EdgecompError, Reason
 from edgecomp.model import Model
 from edgecomp.passes.context import Context
-from edgecomp.passes.quantize_mixed import Judge, judge_of
+from edgecomp.passes.judge import Judge, judge_of
 from edgecomp_runtime.manifest import TensorSpec
 
 

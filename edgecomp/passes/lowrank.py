@@ -26,6 +26,7 @@ from edgecomp.model import Model
 from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.held_out import halves
+from edgecomp.passes.judge import Judge
 from edgecomp.passes.lowrank_factors import Array
 from edgecomp.passes.lowrank_layers import Layer, layers_of, replace_layer
 from edgecomp.passes.lowrank_plan import (
@@ -42,7 +43,6 @@ from edgecomp.passes.lowrank_plan import (
 from edgecomp.passes.lowrank_refit import Samples, refit
 from edgecomp.passes.moments import channel_moments
 from edgecomp.passes.options import option
-from edgecomp.passes.quantize_mixed import Judge
 from edgecomp.passes.training import need_torch
 from edgecomp.training_data import Batch
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-from numpy.lib.stride_tricks import sliding_window_view
 
 from edgecomp.calibration import CalibrationData
 from edgecomp.graph.edit import add_constant
@@ -21,6 +20,7 @@ from edgecomp.graph.values import constant_input, input_at
 from edgecomp.model import Model
 from edgecomp.passes.lowrank_factors import Array
 from edgecomp.passes.lowrank_plan import Plan, Unfolded
+from edgecomp.passes.windows import windows
 from edgecomp.progress import Progress
 from edgecomp.reference import Executor
 
@@ -118,7 +118,7 @@ class _System:
 
     def add(self, read: npt.NDArray[np.float32], made: npt.NDArray[np.float32]) -> None:
         """One sample: what the factor reads, and what the layer made."""
-        rows = patches(read, self._node)
+        rows = windows(self._node, read)[0]
         moved = np.moveaxis(made, 1, -1) if self._node.op_type == "Conv" else made
         wanted = moved.reshape(-1, moved.shape[-1]).astype(np.float64)
         if self._target is not None:
@@ -169,33 +169,3 @@ def _bias(node: ir.Node) -> Array:
         return np.zeros(outputs)
     beta = node.attributes.get_float("beta", 1.0)
     return np.broadcast_to(beta * bias.reshape(-1).astype(np.float64), (outputs,))
-
-
-def patches(read: npt.NDArray[np.float32], node: ir.Node) -> Array:
-    """What a convolution without groups, or a matrix product, multiplies at each place.
-
-    Args:
-        read: the node's first input.
-        node: a Conv, Gemm or MatMul with a constant weight.
-
-    Returns:
-        float64 [places, inputs x window], in the order of the weight's elements.
-    """
-    if node.op_type != "Conv":
-        return read.reshape(-1, read.shape[-1]).astype(np.float64)
-    weight = constant_input(node, 1)
-    assert weight is not None, "a factor is a constant"
-    window, rank = weight.shape[2:], weight.ndim - 2
-    pads = node.attributes.get_ints("pads", [0] * 2 * rank)
-    strides = node.attributes.get_ints("strides", [1] * rank)
-    dilations = node.attributes.get_ints("dilations", [1] * rank)
-    padded = np.pad(read, [(0, 0), (0, 0), *((pads[i], pads[i + rank]) for i in range(rank))])
-    spans = [(size - 1) * step + 1 for size, step in zip(window, dilations, strict=True)]
-    views = padded
-    for axis, span in enumerate(spans, 2):
-        views = sliding_window_view(views, span, axis)
-    every = [slice(None), slice(None), *(slice(None, None, step) for step in strides)]
-    views = views[(*every, *(slice(None, None, step) for step in dilations))]
-    rows = np.moveaxis(views, 1, 1 + rank)
-    count = read.shape[1] * int(np.prod(window, dtype=np.int64))
-    return rows.reshape(-1, count).astype(np.float64)

@@ -18,11 +18,12 @@ from edgecomp.passes.base import Pass
 from edgecomp.passes.context import Context
 from edgecomp.passes.equalize import equalized
 from edgecomp.passes.half_weights import with_half_weights
+from edgecomp.passes.judge import judge_of
 from edgecomp.passes.options import option
 from edgecomp.passes.quantize_calibrated import Calibrated
 from edgecomp.passes.quantize_grids import Grids, grids_of
 from edgecomp.passes.quantize_limits import bytes_limit, time_limit, wide_parts
-from edgecomp.passes.quantize_mixed import Parts, judge_of, within_limit, within_quality
+from edgecomp.passes.quantize_mixed import Parts, within_limit, within_quality
 from edgecomp.passes.quantize_observe import observe
 from edgecomp.passes.quantize_palettes import without_palettes
 from edgecomp.passes.quantize_plan import make_plan

@@ -21,7 +21,7 @@ from edgecomp.passes.held_out import Half, half
 from edgecomp.passes.lowrank import LowRank
 from edgecomp.passes.lowrank_cp import cp_factors, decompose
 from edgecomp.passes.lowrank_factors import COMPOSE, weighted
-from edgecomp.passes.lowrank_refit import patches
+from edgecomp.passes.windows import windows
 from edgecomp.reference import Executor, first_outputs
 from edgecomp.training.output_moments import output_moments
 from edgecomp.training_data import Batch, TrainingData
@@ -104,7 +104,7 @@ def test_patches_are_what_a_convolution_multiplies(
     )
     model = make_model(text, {"w": weight})
     x = rng.normal(size=(1, 3, 7, 7)).astype(np.float32)
-    rows = patches(x, model.graph.graph[0]) @ weight.reshape(4, -1).T.astype(np.float64)
+    rows = windows(model.graph.graph[0], x)[0] @ weight.reshape(4, -1).T.astype(np.float64)
     wanted = np.moveaxis(Executor(model.graph, ["y"]).run({"x": x})["y"], 1, -1)
     np.testing.assert_allclose(rows, wanted.reshape(-1, 4), atol=1e-4)
 

@@ -21,9 +21,10 @@ from edgecomp.graph.values import constant_input
 from edgecomp.importers import load
 from edgecomp.model import Model
 from edgecomp.passes import parse_pass
-from edgecomp.passes.gram import by_group, from_groups, windows
+from edgecomp.passes.gram import by_group, from_groups
 from edgecomp.passes.quantize import Quantize
 from edgecomp.passes.rounding import best_scales, reconstruct
+from edgecomp.passes.windows import windows
 from edgecomp.pipeline import compile_model
 from edgecomp.reference import Executor
 from edgecomp.training_data import TrainingData
